@@ -241,7 +241,7 @@ async fn subscribe(
         _ => error,
     };
     let snapshot = match snapshot {
-        Some(room) if is_wide => follow(&translator, key, interest, queue, room).await.map(Some),
+        Some(room) if is_wide => follow(&translator, key, interest, queue, room).await,
         _ => {
             let subscribed = |reply| Query::Subscribe { key, interest, queue, snapshot, reply };
             translator.ask(subscribed).await
@@ -257,19 +257,27 @@ async fn subscribe(
     Answered { subscription, reserved, ..Answered::with_response(to, reply) }
 }
 
-/// Reads all parties in parts, and subscribes to the events that follow.
+/// Subscribes to the events of all parties. Many parties are read in parts before.
 async fn follow(
     translator: &Translator,
     key: SubscriptionKey,
     interest: Interest,
     queue: Arc<EventQueue>,
     room: usize,
-) -> Result<Snapshot, RpcError> {
+) -> Result<Option<Snapshot>, RpcError> {
+    let (wanted, events) = (interest.clone(), queue.clone());
+    let at_once = |room| {
+        let (interest, queue, snapshot) = (wanted, events, Some(room));
+        move |reply| Query::Subscribe { key, interest, queue, snapshot, reply }
+    };
+    if let Some(snapshot) = translator.ask_in_one_turn(at_once).await? {
+        return Ok(snapshot);
+    }
     let gathered = translator.gather().await?;
     let changed = gathered.changed.clone();
     let subscribed = |reply| Query::SubscribeAfter { key, interest, queue, changed, room, reply };
     let (changed, rest) = translator.ask(subscribed).await?;
-    Ok(Snapshot { parties: Some(gathered.with(changed)), ..rest })
+    Ok(Some(Snapshot { parties: Some(gathered.with(changed)), ..rest }))
 }
 
 async fn unsubscribe(

@@ -16,8 +16,10 @@ use tokio::sync::{mpsc, watch};
 use super::{Access, IpcServer, IpcSettings, serve};
 use crate::clock::Clock;
 use crate::config::Limits;
-use crate::control_plane::{Ask, Call, ChangedParties, Connections, ControlPlane, Page, Query};
-use crate::core::{Command, DirtySet, Outcome};
+use crate::control_plane::{
+    Ask, Call, ChangedParties, Connections, ControlPlane, Failure, Page, Query,
+};
+use crate::core::{Command, DirtySet, Outcome, least_bytes};
 use crate::events::SubscriptionKey;
 use crate::os::{self, LocalSocket};
 
@@ -40,11 +42,7 @@ impl Handler<Call> for Silent {
 
     fn handle(&mut self, call: Call, _: &mut Self::Context) {
         let seen = match call.ask {
-            Ask::Watch(_, reply) => return reply.send(Ok(Arc::default())),
-            Ask::Slice { reply, .. } => {
-                return reply.send(Ok(Page { parties: Vec::new(), more: false }));
-            }
-            Ask::Query(Query::SubscribeAfter { key, reply, .. }) => {
+            Ask::Query(Query::Subscribe { key, reply, .. }) => {
                 std::mem::forget(reply);
                 Seen::Subscribe(key)
             }
@@ -137,6 +135,7 @@ impl Handler<Call> for Sliced {
     type Result = ();
 
     fn handle(&mut self, call: Call, _: &mut Self::Context) {
+        let least = least_bytes(self.parties.len(), 0);
         let unchanged = || ChangedParties { stale: DirtySet::default(), parties: Vec::new() };
         match call.ask {
             Ask::Watch(_, reply) => reply.send(Ok(Arc::default())),
@@ -148,7 +147,15 @@ impl Handler<Call> for Sliced {
                 self.shown.send(parties.len()).expect("the test listens");
                 reply.send(Ok(Page { parties, more: rest.next().is_some() }));
             }
-            Ask::Query(Query::ChangedParties(_, _, reply)) => reply.send(Ok(unchanged())),
+            Ask::Query(Query::Subscribe { snapshot: Some(room), reply, .. }) => {
+                reply.send(Err(Failure::TooLong { least, room }));
+            }
+            Ask::Query(Query::ChangedParties(changed, room, reply)) => {
+                reply.send(match changed.get() {
+                    DirtySet::Any => Err(Failure::TooLong { least, room }),
+                    DirtySet::Some(_) => Ok(unchanged()),
+                });
+            }
             Ask::Query(Query::SubscribeAfter { reply, .. }) => {
                 reply.send(Ok((unchanged(), Snapshot::default())));
             }

@@ -8,10 +8,11 @@ use lanrage_ipc::model::{Party, PartyId};
 use lanrage_ipc::{ErrorCode, Reply, RpcError};
 
 use super::{Response, Translator, internal};
+use crate::config::Limits;
 use crate::control_plane::dirty_parties::DirtyParties;
-use crate::control_plane::{Ask, ChangedParties, Page, Query};
+use crate::control_plane::{Ask, ChangedParties, Failure, IntoAsk, Page, Query};
 use crate::core::DirtySet;
-use crate::ipc::errors::{EXPORT_TOO_LONG, SNAPSHOT_TOO_LONG};
+use crate::ipc::errors::{EXPORT_TOO_LONG, SNAPSHOT_TOO_LONG, wire};
 
 /// Bounds of the parties that are read in one turn of the control plane.
 const SLICE: usize = 128;
@@ -45,6 +46,25 @@ impl Gathered {
 }
 
 impl Translator {
+    /// Asks for all parties if they are few enough for one turn of the control plane, so that the
+    /// answer is in the order of the requests. Returns `None` if they are not, but may fit a frame.
+    ///
+    /// # Errors
+    /// `frame_too_large` if they can't fit; the errors of [`Translator::ask`].
+    pub(in crate::ipc) async fn ask_in_one_turn<T, R: IntoAsk<T>>(
+        &self,
+        request: impl FnOnce(usize) -> R,
+    ) -> Result<Option<T>, RpcError> {
+        let Limits { frame_out: room, request_timeout, .. } = self.settings.limits;
+        let request = request(room.min(SLICE_BYTES));
+        let control_plane = &self.server.control_plane;
+        match control_plane.ask_within(request_timeout, self.caller.clone(), request).await {
+            Err(Failure::TooLong { least, .. }) if least <= room => Ok(None),
+            Err(Failure::TooLong { least, .. }) => Err(wire(&Failure::TooLong { least, room })),
+            answer => answer.map(Some).map_err(|failure| wire(&failure)),
+        }
+    }
+
     /// Reads all parties.
     ///
     /// # Errors
@@ -62,6 +82,23 @@ impl Translator {
                 return Ok(Gathered { parties, changed });
             }
         }
+    }
+
+    /// Returns all parties at one moment.
+    ///
+    /// # Errors
+    /// Those of [`Translator::gather`].
+    pub(super) async fn all_parties(&self) -> Result<Vec<Party>, RpcError> {
+        let all = Arc::<DirtyParties>::default();
+        all.note_any();
+        let at_once = |room| move |reply| Query::ChangedParties(all, room, reply);
+        if let Some(all) = self.ask_in_one_turn(at_once).await? {
+            return Ok(all.parties);
+        }
+        let gathered = self.gather().await?;
+        let (changed, room) = (gathered.changed.clone(), self.settings.limits.frame_out);
+        let changed = self.ask(|reply| Query::ChangedParties(changed, room, reply)).await?;
+        Ok(gathered.with(changed))
     }
 
     /// Reads the next parties: at most `limit`, and at most as many as may fit into `room` bytes

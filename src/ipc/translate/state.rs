@@ -8,7 +8,7 @@ use lanrage_ipc::results::{StateBackupResult, StateExportResult, StateImportResu
 use lanrage_ipc::{ErrorCode, Reply, RpcError, lanrage};
 
 use super::Translator;
-use crate::control_plane::{Ask, Query};
+use crate::control_plane::Ask;
 use crate::core::{ImportMode, command};
 use crate::ipc::errors::EXPORT_TOO_LONG;
 
@@ -23,10 +23,7 @@ impl Translator {
             ErrorCode::FrameTooLarge => error.hint(EXPORT_TOO_LONG),
             _ => error,
         };
-        let gathered = self.gather().await.map_err(too_long)?;
-        let (changed, room) = (gathered.changed.clone(), self.settings.limits.frame_out);
-        let changed = self.ask(|reply| Query::ChangedParties(changed, room, reply)).await;
-        let parties = gathered.with(changed.map_err(too_long)?);
+        let parties = self.all_parties().await.map_err(too_long)?;
         let zone = TimeZone::system();
         let parties = parties
             .iter()
