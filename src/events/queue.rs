@@ -1,10 +1,11 @@
 //! Bounded event queue of one connection, filled by the hub and drained by the session.
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 
 use lanrage_ipc::event::Snapshot;
-use tokio::sync::Notify;
 
 use super::{SharedEvent, SubscriptionKey};
 
@@ -31,11 +32,10 @@ pub(crate) enum Delivery {
     Behind(SubscriptionKey),
 }
 
-/// Event queue of a connection.
+/// Event queue of a connection, which is its only reader.
 #[derive(Debug)]
 pub(crate) struct EventQueue {
     waiting: Mutex<Waiting>,
-    filled: Notify,
     limits: QueueLimits,
 }
 
@@ -43,12 +43,14 @@ pub(crate) struct EventQueue {
 struct Waiting {
     deliveries: VecDeque<Delivery>,
     bytes: usize,
+    /// Wakes the reader, which waits for a delivery.
+    reader: Option<Waker>,
 }
 
 impl EventQueue {
     /// Creates an empty queue.
     pub(crate) fn new(limits: QueueLimits) -> Self {
-        Self { waiting: Mutex::default(), filled: Notify::new(), limits }
+        Self { waiting: Mutex::default(), limits }
     }
 
     /// Queues an event. Without room, it drops the subscription's events, tells the subscription
@@ -62,8 +64,7 @@ impl EventQueue {
                 || self.limits.all_bytes.is_none_or(|most| shared.live_bytes() <= most));
         if room {
             waiting.bytes += bytes;
-            waiting.deliveries.push_back(Delivery::Event(key, shared.clone()));
-            self.filled.notify_one();
+            waiting.push(Delivery::Event(key, shared.clone()));
         } else {
             drop(waiting);
             self.fall_behind(key);
@@ -75,14 +76,12 @@ impl EventQueue {
     pub(super) fn fall_behind(&self, key: SubscriptionKey) {
         let mut waiting = self.lock();
         waiting.forget(key, |shared| self.size(shared));
-        waiting.deliveries.push_back(Delivery::Behind(key));
-        self.filled.notify_one();
+        waiting.push(Delivery::Behind(key));
     }
 
     /// Queues a reset; it uses no room, since a subscription has at most one.
     pub(super) fn push_reset(&self, key: SubscriptionKey, snapshot: Snapshot) {
-        self.lock().deliveries.push_back(Delivery::Reset(key, Box::new(snapshot)));
-        self.filled.notify_one();
+        self.lock().push(Delivery::Reset(key, Box::new(snapshot)));
     }
 
     /// Drops the deliveries of an ended subscription.
@@ -97,17 +96,26 @@ impl EventQueue {
 
     /// Returns the oldest delivery; waits until there is one.
     pub(crate) async fn next(&self) -> Delivery {
-        loop {
-            if let Some(delivery) = self.take() {
-                return delivery;
-            }
-            self.filled.notified().await;
+        poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    fn poll_next(&self, cx: &Context<'_>) -> Poll<Delivery> {
+        let mut waiting = self.lock();
+        if let Some(delivery) = self.pop(&mut waiting) {
+            return Poll::Ready(delivery);
         }
+        // An idle connection holds no memory.
+        waiting.deliveries = VecDeque::new();
+        waiting.reader = Some(cx.waker().clone());
+        Poll::Pending
     }
 
     /// Returns the oldest delivery, if there is one.
     pub(crate) fn take(&self) -> Option<Delivery> {
-        let mut waiting = self.lock();
+        self.pop(&mut self.lock())
+    }
+
+    fn pop(&self, waiting: &mut Waiting) -> Option<Delivery> {
         let delivery = waiting.deliveries.pop_front()?;
         if let Delivery::Event(_, shared) = &delivery {
             waiting.bytes -= self.size(shared);
@@ -127,6 +135,13 @@ impl EventQueue {
 }
 
 impl Waiting {
+    fn push(&mut self, delivery: Delivery) {
+        self.deliveries.push_back(delivery);
+        if let Some(reader) = self.reader.take() {
+            reader.wake();
+        }
+    }
+
     fn forget(&mut self, gone: SubscriptionKey, size: impl Fn(&SharedEvent) -> usize) {
         self.deliveries.retain(|delivery| match delivery {
             Delivery::Event(key, shared) if *key == gone => {

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use bytestring::ByteString;
 use lanrage_ipc::envelope::event_body;
 use lanrage_ipc::event::Event;
 use lanrage_ipc::model::UtcOffset;
@@ -12,7 +13,7 @@ use lanrage_ipc::model::UtcOffset;
 pub(crate) struct SharedEvent {
     event: Event,
     body: OnceLock<Arc<str>>,
-    encodings: Mutex<Vec<(WireFormat, Arc<str>)>>,
+    encodings: Mutex<Vec<(WireFormat, ByteString)>>,
     /// Bytes of the bodies of all live events.
     live: Arc<AtomicUsize>,
 }
@@ -62,13 +63,13 @@ impl SharedEvent {
         &self,
         format: WireFormat,
         encode: impl FnOnce(&Event) -> Result<String, E>,
-    ) -> Result<Arc<str>, E> {
+    ) -> Result<ByteString, E> {
         // A panic ends the process, so nothing sees a broken list.
         let mut encodings = self.encodings.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, text)) = encodings.iter().find(|(known, _)| *known == format) {
             return Ok(text.clone());
         }
-        let text: Arc<str> = encode(&self.event)?.into();
+        let text: ByteString = encode(&self.event)?.into();
         encodings.push((format, text.clone()));
         Ok(text)
     }

@@ -11,6 +11,8 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::upgrade::{Release, Upgraded};
+
 /// Upper bound of the length of a bare answer, in bytes; it has three short headers.
 const LONGEST_HEAD: usize = 256;
 
@@ -81,6 +83,12 @@ impl<IO> ErrorBodies<IO> {
     /// Returns the wrapped connection.
     pub(super) fn get_ref(&self) -> &IO {
         &self.io
+    }
+}
+
+impl<IO: Release> Release for ErrorBodies<IO> {
+    fn release(self) -> Upgraded {
+        self.io.release()
     }
 }
 

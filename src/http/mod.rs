@@ -9,6 +9,7 @@
 //! | `serve`, `socket`, `tls` | listener, accepted connections and their TLS |
 //! | `connections` | bounds of connections and handshakes, in all and per address |
 //! | `error_bodies`, `old_posts`, `pipelining` | wrappers of a connection, around the HTTP library |
+//! | `upgrade` | end of HTTP on a connection that becomes a WebSocket |
 //! | `guard`, `auth`, `origin`, `cors` | checks of a request: credentials, rates, client address, origin |
 //! | `routes`, `path`, `body`, `claim`, `idempotency_header` | handlers, and the parts of a request |
 //! | `problem` | failures as responses |
@@ -45,6 +46,7 @@ mod state;
 #[cfg(test)]
 pub(crate) mod tests;
 pub(crate) mod tls;
+pub(crate) mod upgrade;
 
 use std::sync::Arc;
 
@@ -65,11 +67,7 @@ pub(crate) trait Sockets: Send + Sync {
     ///
     /// # Errors
     /// Problem of an invalid handshake or a full limit.
-    fn upgrade(
-        self: Arc<Self>,
-        request: &HttpRequest,
-        payload: web::Payload,
-    ) -> Result<HttpResponse, Problem>;
+    fn upgrade(self: Arc<Self>, request: &HttpRequest) -> Result<HttpResponse, Problem>;
 
     /// Returns the number of open WebSockets.
     fn open(&self) -> usize;

@@ -11,6 +11,8 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::upgrade::{Release, Upgraded};
+
 /// Upper bound of the inspected head, in bytes.
 const LONGEST_HEAD: usize = 16 << 10;
 
@@ -85,6 +87,15 @@ impl<IO> OldPosts<IO> {
     }
 }
 
+impl<IO: Release> Release for OldPosts<IO> {
+    fn release(self) -> Upgraded {
+        let mut upgraded = self.io.release();
+        let held = self.head.iter().flat_map(|head| &head.bytes[head.passed..]).copied();
+        upgraded.read.splice(0..0, held);
+        upgraded
+    }
+}
+
 impl<IO: AsyncRead + Unpin> AsyncRead for OldPosts<IO> {
     fn poll_read(
         self: Pin<&mut Self>,
@@ -155,6 +166,15 @@ mod tests {
                 assert_eq!(came, format!("{post}Content-Length: 0\r\n\r\n{rest}"));
             }
         }
+    }
+
+    #[actix::test]
+    async fn released_connection_has_the_bytes_that_were_not_passed() {
+        let (mut far, near) = tokio::io::duplex(1 << 16);
+        far.write_all(b"GET / HTTP/1.1\r\n\r\nframes").await.expect("sent");
+        let mut wrapped = OldPosts::new(near);
+        wrapped.read_exact(&mut [0; 18]).await.expect("read");
+        assert_eq!(wrapped.release().read, b"frames");
     }
 
     #[actix::test]

@@ -20,6 +20,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use framing::Framing;
 
+use super::upgrade::{Release, Upgrade};
+
 /// Bytes that are read ahead.
 const READ_AHEAD: usize = 4 * 1024;
 /// Upper bound of a held head, in bytes.
@@ -28,9 +30,10 @@ const LONGEST_HEAD: usize = 16 * 1024;
 const SWITCHES: &[u8] = b"HTTP/1.1 101";
 
 /// Connection whose requests pass one at a time.
-#[derive(Debug)]
 pub(super) struct RequestGate<IO> {
-    io: IO,
+    /// `None` after an upgrade.
+    io: Option<IO>,
+    upgrade: Upgrade,
     framing: Framing,
     /// Bytes that were read and not passed on.
     held: Vec<u8>,
@@ -62,12 +65,28 @@ impl<IO> RequestGate<IO> {
         let gate = Gate::Open { answered: false };
         let framing = Framing::default();
         let (held, passed, searched, has_ended, reader) = Default::default();
-        Self { io, framing, held, passed, searched, is_first: true, has_ended, gate, reader }
+        Self {
+            io: Some(io),
+            upgrade: Upgrade::default(),
+            framing,
+            held,
+            passed,
+            searched,
+            is_first: true,
+            has_ended,
+            gate,
+            reader,
+        }
     }
 
-    /// Returns the wrapped connection.
-    pub(super) fn get_ref(&self) -> &IO {
-        &self.io
+    /// Returns the wrapped connection, unless it was upgraded.
+    pub(super) fn get_ref(&self) -> Option<&IO> {
+        self.io.as_ref()
+    }
+
+    /// Returns the upgrade of the connection.
+    pub(super) fn upgrade(&self) -> &Upgrade {
+        &self.upgrade
     }
 
     /// True if held bytes may pass.
@@ -146,8 +165,10 @@ impl<IO: AsyncRead + Unpin> AsyncRead for RequestGate<IO> {
                 return Poll::Ready(Ok(()));
             }
             this.release();
+            // After an upgrade, the library sees the end of the connection.
+            let Some(io) = &mut this.io else { return Poll::Ready(Ok(())) };
             match this.gate {
-                Gate::Switched => return Pin::new(&mut this.io).poll_read(context, buffer),
+                Gate::Switched => return Pin::new(io).poll_read(context, buffer),
                 Gate::Closed { .. } if !this.held.is_empty() => {
                     this.reader = Some(context.waker().clone());
                     return Poll::Pending;
@@ -157,7 +178,7 @@ impl<IO: AsyncRead + Unpin> AsyncRead for RequestGate<IO> {
             }
             let mut bytes = [0; READ_AHEAD];
             let mut read = ReadBuf::new(&mut bytes);
-            ready!(Pin::new(&mut this.io).poll_read(context, &mut read))?;
+            ready!(Pin::new(io).poll_read(context, &mut read))?;
             if read.filled().is_empty() {
                 this.has_ended = true;
                 if this.held.is_empty() {
@@ -169,14 +190,17 @@ impl<IO: AsyncRead + Unpin> AsyncRead for RequestGate<IO> {
     }
 }
 
-impl<IO: AsyncWrite + Unpin> AsyncWrite for RequestGate<IO> {
+impl<IO: AsyncWrite + Release + Unpin> AsyncWrite for RequestGate<IO> {
     fn poll_write(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let count = ready!(Pin::new(&mut this.io).poll_write(context, bytes))?;
+        let Some(io) = &mut this.io else {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        };
+        let count = ready!(Pin::new(io).poll_write(context, bytes))?;
         match &mut this.gate {
             Gate::Open { answered: false } | Gate::Closed { answered: false }
                 if bytes.starts_with(SWITCHES) =>
@@ -191,16 +215,30 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for RequestGate<IO> {
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        ready!(Pin::new(&mut this.io).poll_flush(context))?;
+        let Some(io) = &mut this.io else { return Poll::Ready(Ok(())) };
+        ready!(Pin::new(io).poll_flush(context))?;
         if this.gate == (Gate::Closed { answered: true }) {
             this.is_first = false;
             this.open(Gate::Open { answered: false });
+        }
+        if this.gate == Gate::Switched
+            && this.upgrade.is_wanted()
+            && let Some(io) = this.io.take()
+        {
+            let mut upgraded = io.release();
+            let held = std::mem::take(&mut this.held);
+            upgraded.read.splice(0..0, held.into_iter().skip(std::mem::take(&mut this.passed)));
+            this.upgrade.begin(upgraded);
+            context.waker().wake_by_ref();
         }
         Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().io).poll_shutdown(context)
+        match &mut self.get_mut().io {
+            Some(io) => Pin::new(io).poll_shutdown(context),
+            None => Poll::Ready(Ok(())),
+        }
     }
 }
 
@@ -210,6 +248,13 @@ mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     use super::*;
+    use crate::http::upgrade::Upgraded;
+
+    impl Release for tokio::io::DuplexStream {
+        fn release(self) -> Upgraded {
+            Upgraded { stream: Box::new(self), read: Vec::new() }
+        }
+    }
 
     const GET: &str = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
 
@@ -224,7 +269,7 @@ mod tests {
         String::from_utf8(came).expect("text")
     }
 
-    fn answer<IO: AsyncWrite + Unpin>(gate: &mut RequestGate<IO>, text: &str) -> bool {
+    fn answer<IO: AsyncWrite + Release + Unpin>(gate: &mut RequestGate<IO>, text: &str) -> bool {
         let wrote = gate.write_all(text.as_bytes()).now_or_never();
         wrote.is_some() && gate.flush().now_or_never().is_some()
     }
@@ -303,6 +348,27 @@ mod tests {
         gate.is_first = false;
         gate.open(Gate::Open { answered: false });
         assert_eq!(come(&mut gate), "GET");
+    }
+
+    #[actix::test]
+    async fn upgraded_connection_leaves_http_with_the_bytes_after_its_request() {
+        let (mut far, near) = tokio::io::duplex(1 << 16);
+        let mut gate = RequestGate::new(near);
+        far.write_all(format!("{GET}frames").as_bytes()).await.expect("sent");
+        assert_eq!(come(&mut gate), GET);
+        gate.upgrade().want(|mut upgraded| async move {
+            upgraded.stream.write_all(&upgraded.read).await.expect("sent");
+        });
+        assert!(answer(&mut gate, "HTTP/1.1 101 Switching Protocols\r\n\r\n"));
+        // The library sees the end, and its farewell does not reach the connection.
+        assert_eq!(gate.read(&mut [0]).await.expect("the end"), 0);
+        gate.shutdown().await.expect("nothing to end");
+        assert!(gate.get_ref().is_none());
+        gate.upgrade().take().expect("the new protocol").await;
+        drop(gate);
+        let mut came = String::new();
+        far.read_to_string(&mut came).await.expect("read");
+        assert_eq!(came, "HTTP/1.1 101 Switching Protocols\r\n\r\nframes");
     }
 
     #[actix::test]

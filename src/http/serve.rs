@@ -13,7 +13,9 @@ use actix_http::HttpService;
 use actix_http::body::MessageBody;
 use actix_http::error::DispatchError;
 use actix_server::{GracefulShutdownSignal, Server};
-use actix_service::{ServiceFactory, ServiceFactoryExt as _, fn_service, map_config};
+use actix_service::{
+    Service as _, ServiceFactory, ServiceFactoryExt as _, apply_fn_factory, fn_service, map_config,
+};
 use actix_web::dev::{AppConfig, Extensions, ServiceRequest, ServiceResponse};
 use actix_web::rt::net::TcpStream;
 use actix_web::{App, Error};
@@ -28,6 +30,7 @@ use super::error_bodies::ErrorBodies;
 use super::old_posts::OldPosts;
 use super::pipelining::RequestGate;
 use super::socket::{Accepted, AcceptedStream};
+use super::upgrade::{Release, Upgraded};
 use crate::config::{Http, closing_connections};
 
 /// Backlog of unaccepted connections.
@@ -87,7 +90,7 @@ where
                     (wrapped(stream), peer)
                 }))
             })
-            .and_then(timing.h1(app(), AcceptedStream::accepted))
+            .and_then(timing.serve(app(), AcceptedStream::accepted))
         })?,
         Some(tls) => {
             let acceptor = TlsAcceptor::from(Arc::new(tls));
@@ -109,7 +112,8 @@ where
                     }
                 })
                 .and_then(
-                    timing.h1(app(), |tls: &TlsStream<AcceptedStream>| tls.get_ref().0.accepted()),
+                    timing
+                        .serve(app(), |tls: &TlsStream<AcceptedStream>| tls.get_ref().0.accepted()),
                 )
             })?
         }
@@ -140,6 +144,12 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 /// Wrapped connection.
 type Connection<IO> = RequestGate<ErrorBodies<OldPosts<IO>>>;
 
+impl Release for TlsStream<AcceptedStream> {
+    fn release(self) -> Upgraded {
+        Upgraded { stream: Box::new(self), read: Vec::new() }
+    }
+}
+
 fn wrapped<IO>(io: IO) -> Connection<IO> {
     RequestGate::new(ErrorBodies::new(OldPosts::new(io)))
 }
@@ -168,6 +178,42 @@ struct Timing {
 }
 
 impl Timing {
+    /// Builds the service of the connections: HTTP/1 until an upgrade, then the other protocol.
+    fn serve<IO, T, B>(
+        &self,
+        app: App<T>,
+        accepted: fn(&IO) -> &Accepted,
+    ) -> impl ServiceFactory<
+        (Connection<IO>, Option<SocketAddr>),
+        Config = (),
+        Response = (),
+        Error = DispatchError,
+        InitError = (),
+    > + use<IO, T, B>
+    where
+        IO: AsyncRead + AsyncWrite + Release + Unpin + 'static,
+        T: ServiceFactory<
+                ServiceRequest,
+                Config = (),
+                Response = ServiceResponse<B>,
+                Error = Error,
+                InitError = (),
+            > + 'static,
+        B: MessageBody + 'static,
+    {
+        apply_fn_factory(self.h1(app, accepted), |(io, peer): (Connection<IO>, _), h1: &_| {
+            let upgrade = io.upgrade().clone();
+            // Boxed, so that its memory is free after an upgrade.
+            let http = Box::pin(h1.call((io, peer)));
+            async move {
+                let ended = http.await;
+                let Some(task) = upgrade.take() else { return ended };
+                task.await;
+                Ok(())
+            }
+        })
+    }
+
     /// Builds the HTTP/1 service of the connections.
     fn h1<IO, T, B>(
         &self,
@@ -181,7 +227,7 @@ impl Timing {
         InitError = (),
     > + use<IO, T, B>
     where
-        IO: AsyncRead + AsyncWrite + Unpin + 'static,
+        IO: AsyncRead + AsyncWrite + Release + Unpin + 'static,
         T: ServiceFactory<
                 ServiceRequest,
                 Config = (),
@@ -203,7 +249,10 @@ impl Timing {
             .keep_alive(self.keep_alive)
             .client_disconnect_timeout(DISCONNECT)
             .on_connect_ext(move |io: &Connection<IO>, extensions: &mut Extensions| {
-                extensions.insert(accepted(io.get_ref().get_ref().get_ref()).clone());
+                if let Some(io) = io.get_ref() {
+                    extensions.insert(accepted(io.get_ref().get_ref()).clone());
+                }
+                extensions.insert(io.upgrade().clone());
             })
             .h1(app)
     }

@@ -157,7 +157,7 @@ impl AsyncWrite for AcceptedStream {
 
 /// Handle that ends a connection from outside. A connection that writes to a client that does not
 /// read is not polled, so that it can't end itself. The handle keeps nothing open.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Hangup(Weak<Connection>);
 
 impl Hangup {

@@ -300,13 +300,9 @@ impl Sockets {
 }
 
 impl http::Sockets for Sockets {
-    fn upgrade(
-        self: Arc<Self>,
-        request: &HttpRequest,
-        payload: web::Payload,
-    ) -> Result<HttpResponse, http::Problem> {
+    fn upgrade(self: Arc<Self>, request: &HttpRequest) -> Result<HttpResponse, http::Problem> {
         match self.0.get() {
-            Some(server) => server.clone().upgrade(request, payload),
+            Some(server) => server.clone().upgrade(request),
             None => Err(http::Problem::starting()),
         }
     }

@@ -1,13 +1,15 @@
 //! Handle of one connection: its send queue, its last sign of life, and its end. The session, which
-//! writes, the conversation, which answers, and the watch, which closes stuck connections, share
-//! it.
+//! reads and writes, the conversation, which answers, and the watch, which closes stuck connections,
+//! share it.
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
 use std::time::Duration;
 
+use bytestring::ByteString;
 use tokio::sync::Notify;
 
 use super::queued::{QueueBytes, Queued};
@@ -42,7 +44,7 @@ pub(super) enum CloseCode {
 /// Item of the send queue.
 #[derive(Debug, PartialEq)]
 pub(super) enum Out {
-    Text(Arc<str>),
+    Text(ByteString),
     Ping,
     /// Always the last item.
     Close(CloseCode, String),
@@ -60,7 +62,6 @@ pub(super) struct ConnectionHandle {
     /// Bytes in the send queues of all clients.
     queued: Arc<Queued>,
     out: Mutex<SendQueue>,
-    filled: Notify,
     drained: Notify,
     pauses: Mutex<ReadPauses>,
     greeted: AtomicBool,
@@ -76,6 +77,7 @@ pub(super) struct ConnectionHandle {
     hangup: Hangup,
 }
 
+#[derive(Default)]
 struct SendQueue {
     waiting: VecDeque<Out>,
     /// Bytes of the texts.
@@ -84,6 +86,8 @@ struct SendQueue {
     closing: Option<Duration>,
     /// True after the session stopped writing.
     gone: bool,
+    /// Wakes the session, which waits for an item.
+    writer: Option<Waker>,
 }
 
 /// Pauses of the server's own reading, while frames wait to be processed.
@@ -111,13 +115,7 @@ impl ConnectionHandle {
             most: limits.queue_frames,
             most_bytes: QueueBytes::of(limits),
             queued,
-            out: Mutex::new(SendQueue {
-                waiting: VecDeque::new(),
-                bytes: 0,
-                closing: None,
-                gone: false,
-            }),
-            filled: Notify::new(),
+            out: Mutex::default(),
             drained: Notify::new(),
             pauses: Mutex::default(),
             greeted: AtomicBool::new(false),
@@ -137,7 +135,7 @@ impl ConnectionHandle {
 
     /// Queues a frame. A full queue means that the client does not read: the connection ends, and
     /// the client starts afresh on another.
-    pub(super) fn send(&self, text: Arc<str>, now: Duration) {
+    pub(super) fn send(&self, text: ByteString, now: Duration) {
         let mut out = self.lock();
         if out.closing.is_some() || out.gone {
             return;
@@ -145,7 +143,7 @@ impl ConnectionHandle {
         match self.count(&out, &text) {
             Ok(()) => {
                 out.bytes += text.len();
-                out.waiting.push_back(Out::Text(text));
+                out.push(Out::Text(text));
             }
             Err(key) => {
                 let (frames, bytes) = (out.waiting.len(), out.bytes);
@@ -158,7 +156,6 @@ impl ConnectionHandle {
                 self.drained.notify_waiters();
             }
         }
-        self.filled.notify_one();
     }
 
     /// Counts a frame that is about to be queued.
@@ -184,7 +181,6 @@ impl ConnectionHandle {
         if out.closing.is_none() {
             log::debug!("{:?}: closing: {reason}", self.id);
             out.close(code, reason, now);
-            self.filled.notify_one();
             self.drained.notify_waiters();
         }
     }
@@ -267,10 +263,9 @@ impl ConnectionHandle {
     pub(super) fn ping(&self, now: Duration) {
         let mut out = self.lock();
         if out.closing.is_none() {
-            out.waiting.push_back(Out::Ping);
+            out.push(Out::Ping);
             self.unanswered_ping_ms.store(millis(now).max(1), Ordering::Relaxed);
             self.last_ping_ms.store(millis(now), Ordering::Relaxed);
-            self.filled.notify_one();
         }
     }
 
@@ -331,27 +326,33 @@ impl ConnectionHandle {
         self.hangup.now();
     }
 
-    /// Returns the next item to send; waits until there is one.
-    pub(super) async fn next(&self) -> Out {
-        loop {
-            if let Some(out) = self.take_next() {
-                return out;
-            }
-            self.filled.notified().await;
-        }
+    /// Says that the session runs: until it waits again, nothing has to wake it.
+    pub(super) fn note_running(&self) {
+        self.lock().writer = None;
     }
 
-    fn take_next(&self) -> Option<Out> {
+    /// Takes items out of the queue until `take` returns false. Once the queue is empty, the next
+    /// item wakes the session.
+    pub(super) fn take_items(&self, waker: &Waker, mut take: impl FnMut(Out) -> bool) {
         let mut out = self.lock();
-        let next = out.waiting.pop_front();
-        if let Some(Out::Text(text)) = &next {
-            out.bytes -= text.len();
-            self.queued.remove(self.address_key(), text.len());
+        let (before, mut wants_more) = (out.bytes, true);
+        while wants_more && let Some(item) = out.waiting.pop_front() {
+            if let Out::Text(text) = &item {
+                out.bytes -= text.len();
+            }
+            wants_more = take(item);
+        }
+        if out.waiting.is_empty() {
+            // An idle connection holds no memory.
+            out.waiting = VecDeque::new();
+            out.writer = Some(waker.clone());
+        }
+        if before > out.bytes {
+            self.queued.remove(self.address_key(), before - out.bytes);
         }
         if out.has_room(self) {
             self.drained.notify_waiters();
         }
-        next
     }
 
     fn lock(&self) -> MutexGuard<'_, SendQueue> {
@@ -364,8 +365,15 @@ impl SendQueue {
         2 * self.waiting.len() < handle.most.max(2) && handle.most_bytes.has_room(self.bytes)
     }
 
+    fn push(&mut self, item: Out) {
+        self.waiting.push_back(item);
+        if let Some(writer) = self.writer.take() {
+            writer.wake();
+        }
+    }
+
     fn close(&mut self, code: CloseCode, reason: &str, now: Duration) {
-        self.waiting.push_back(Out::Close(code, reason.to_owned()));
+        self.push(Out::Close(code, reason.to_owned()));
         self.closing = Some(now);
     }
 }

@@ -10,17 +10,16 @@ use std::time::Duration;
 use lanrage_ipc::ErrorCode;
 use lanrage_ipc::control::{self, AckResult, BadFrame, ClientFrame, Inbound, ReqId, ServerFrame};
 use lanrage_ipc::model::{PartyId, PeerId, RawJson};
-use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::connection_handle::{CloseCode, ConnectionHandle};
-use super::intake::Unread;
 use super::party_subscriptions::PartySubscriptions;
 use super::render::{self, Rejection};
 use super::requests::{Reply, summary};
 use super::running_frames::{FrameClass, RunningFrames};
 use super::server::WsServer;
 use super::session::send;
+use super::unread::{Unread, UnreadTexts};
 use crate::control_plane::{Failure, IntoAsk, Query};
 use crate::core::{Caller, ClockSteps, Principal, command};
 use crate::events::{Delivery, WireFormat};
@@ -92,7 +91,7 @@ impl Conversation {
     }
 
     /// Runs until the session ends, then releases what the connection held.
-    pub(super) async fn run(self, mut texts: mpsc::UnboundedReceiver<Unread>) {
+    pub(super) async fn run(self, texts: Rc<UnreadTexts>) {
         let this = Rc::new(self);
         let queue = this.subscriptions.borrow().queue.clone();
         let most = (this.handle.most / (2 * SENT_PER_FRAME)).clamp(1, MOST_FRAMES);
@@ -118,12 +117,11 @@ impl Conversation {
                         answered
                     });
                 },
-                text = texts.recv(), if next.is_none() => match text {
+                text = texts.next(), if next.is_none() => match text {
                     Some(text) => next = Some(this.read(text)),
                     None => break,
                 },
-                () = tokio::time::sleep_until(wake_at.unwrap_or_else(Instant::now)),
-                    if wake_at.is_some() => {}
+                () = sleep_until(wake_at) => {}
             }
         }
         while let Some(answered) = frames.next().await {
@@ -199,10 +197,6 @@ impl Conversation {
 
     async fn end(&self) {
         log::debug!("{:?}: closed", self.handle.id);
-        // Everything is written. The framework would wait a second for more input, and so would the
-        // client, which waits for the end.
-        self.handle.hang_up();
-        self.server.leave(&self.handle);
         self.server.release(self.peers.borrow().iter(), self.handle.id);
         // When the server stops, the members of this connection stay connected to the end.
         if self.server.http.is_stopping() {
@@ -311,6 +305,14 @@ impl Conversation {
             // Conversations never ask for a reset.
             Delivery::Reset(..) => {}
         }
+    }
+}
+
+/// Waits until a time, or forever.
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
     }
 }
 

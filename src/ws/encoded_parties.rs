@@ -1,9 +1,10 @@
 //! Cache of encoded parties that were sent because members changed. Connections with the same wire
 //! format share the text.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 use std::time::Duration;
 
+use bytestring::ByteString;
 use jiff::Timestamp;
 use lanrage_ipc::model::{Party, PartyId};
 
@@ -23,7 +24,7 @@ struct EncodedParty {
     created_at: Timestamp,
     seq: u64,
     at: Duration,
-    text: Arc<str>,
+    text: ByteString,
 }
 
 impl Default for EncodedParties {
@@ -43,7 +44,7 @@ impl EncodedParties {
         format: WireFormat,
         now: Duration,
         encode: impl FnOnce() -> Result<String, E>,
-    ) -> Result<Arc<str>, E> {
+    ) -> Result<ByteString, E> {
         let key = (party.party_id.clone(), format);
         let Party { created_at, seq, .. } = *party;
         // The lock is held while encoding, so that connections with the same text wait for it.
@@ -54,7 +55,7 @@ impl EncodedParties {
         {
             return Ok(known.text.clone());
         }
-        let text: Arc<str> = encode()?.into();
+        let text: ByteString = encode()?.into();
         cache.put(key, EncodedParty { created_at, seq, at: now, text: text.clone() });
         Ok(text)
     }

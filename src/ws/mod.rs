@@ -3,11 +3,13 @@
 //! | file | |
 //! |---|---|
 //! | `server` | state that all connections share |
-//! | `session` | one actor per connection: frames in, frames out; alone uses `actix-web-actors` |
-//! | `intake`, `scanner` | backpressure on a client's input, and checks of its frame headers |
+//! | `session` | one task per connection: handshake, frames in, frames out; alone uses `actix-web-actors` |
+//! | `intake`, `frame_header` | frames of a client, and the checks of their headers |
+//! | `outlet` | frames to a client, gathered into writes |
+//! | `unread` | texts of a client that wait, bounded by bytes |
 //! | `assembly` | reassembly of fragmented messages |
 //! | `connection_handle` | send queue, signs of life and closing of a connection |
-//! | `conversation` | one task per connection: texts in, in order, and events |
+//! | `conversation` | the part of the task that gives meaning: texts in, in order, and events |
 //! | `running_frames` | concurrency of a client's frames |
 //! | `frame_rate` | rate limit of a client's frames |
 //! | `requests` | requests of the clients |
@@ -18,25 +20,27 @@
 //! | `queued` | bytes in all send queues |
 //! | `watch` | deadlines of all connections |
 //!
-//! The watch is no part of the sessions: the framework polls a session only while its client reads.
+//! The watch is one task for all connections, so that an idle connection has no timer.
 
 mod assembly;
 mod connection_handle;
 mod conversation;
 mod encoded_parties;
 mod events;
+mod frame_header;
 mod frame_rate;
 mod holders;
 mod identity;
 mod intake;
+mod outlet;
 mod party_subscriptions;
 mod queued;
 mod render;
 mod requests;
 mod running_frames;
-mod scanner;
 mod server;
 mod session;
+mod unread;
 mod watch;
 
 pub(crate) use server::{WsServer, WsSettings};

@@ -59,6 +59,24 @@ pub(super) enum NoRoom {
     ForAddress,
 }
 
+/// Place of a connection among the open ones, until it is dropped.
+pub(super) struct Entered {
+    server: Arc<WsServer>,
+    handle: Arc<ConnectionHandle>,
+}
+
+impl Entered {
+    pub(super) fn handle(&self) -> &Arc<ConnectionHandle> {
+        &self.handle
+    }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        self.server.leave(&self.handle);
+    }
+}
+
 impl WsServer {
     /// Creates the server. Its connections share their numbers with those of the other frontends.
     pub(crate) fn new(
@@ -69,7 +87,15 @@ impl WsServer {
     ) -> Self {
         let settings = RwLock::new(Arc::new(settings));
         let (handles, queued_bytes, encoded_parties, holders) = Default::default();
-        Self { http, epoch, settings, connections, handles, queued_bytes, encoded_parties, holders }
+        Self {
+            http,
+            epoch,
+            settings,
+            connections,
+            handles,
+            queued_bytes,
+            encoded_parties,
+            holders }
     }
 
     /// Replaces the settings.
@@ -90,7 +116,11 @@ impl WsServer {
         self.http.clock.elapsed()
     }
 
-    pub(super) fn enter(&self, handle: &Arc<ConnectionHandle>, ws: &Ws) -> Result<(), NoRoom> {
+    pub(super) fn enter(
+        self: &Arc<Self>,
+        handle: Arc<ConnectionHandle>,
+        ws: &Ws,
+    ) -> Result<Entered, NoRoom> {
         let mut handles = lock(&self.handles);
         if handles.by_id.len() >= ws.sockets {
             return Err(NoRoom::Anywhere);
@@ -102,10 +132,10 @@ impl WsServer {
         }
         handles.by_address.add(&payer, 1);
         handles.by_id.insert(handle.id, handle.clone());
-        Ok(())
+        Ok(Entered { server: self.clone(), handle })
     }
 
-    pub(super) fn leave(&self, handle: &ConnectionHandle) {
+    fn leave(&self, handle: &ConnectionHandle) {
         let mut handles = lock(&self.handles);
         if handles.by_id.remove(&handle.id).is_none() {
             return;
@@ -203,12 +233,8 @@ fn displaced_by_another(
 }
 
 impl Sockets for WsServer {
-    fn upgrade(
-        self: Arc<Self>,
-        request: &HttpRequest,
-        payload: web::Payload,
-    ) -> Result<HttpResponse, Problem> {
-        session::upgrade(&self, request, payload)
+    fn upgrade(self: Arc<Self>, request: &HttpRequest) -> Result<HttpResponse, Problem> {
+        session::upgrade(&self, request)
     }
 
     fn open(&self) -> usize {

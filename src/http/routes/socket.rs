@@ -21,8 +21,7 @@ use crate::http::{Problem, Sockets};
 )]
 pub(in crate::http) async fn upgrade(
     request: HttpRequest,
-    payload: web::Payload,
     sockets: web::Data<dyn Sockets>,
 ) -> Result<HttpResponse, Problem> {
-    sockets.into_inner().upgrade(&request, payload)
+    sockets.into_inner().upgrade(&request)
 }

@@ -51,6 +51,25 @@ fn half_open_connections_delay_no_other_client() {
 }
 
 #[test]
+fn websocket_takes_one_descriptor() {
+    let server = Setup::server().start();
+    if !sees_files(&server) {
+        return;
+    }
+    let files = |round: &str, count: usize| {
+        let open = |number| Ws::hello(server.address(), &format!("{round}-{number}"), None);
+        let open: Vec<_> = (0..count).map(open).collect();
+        let files = fs::read_dir(format!("/proc/{}/fd", server.pid())).expect("its files").count();
+        drop(open);
+        eventually("their end", || (open_sockets(&server) < 10).then_some(()));
+        files
+    };
+    // The first ones open what the server keeps.
+    files("first", 5);
+    assert_eq!(files("many", 25) - files("few", 5), 20);
+}
+
+#[test]
 fn half_open_connections_are_closed_in_time() {
     let target = Target::start("[http]\nrequest_timeout = '3s'\nkeep_alive = '50ms'\n");
     for stream in half_open(&target, 1000) {
