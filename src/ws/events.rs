@@ -1,5 +1,8 @@
 //! Delivery of party events and snapshots to the client.
 
+use std::sync::Arc;
+
+use bytestring::ByteString;
 use lanrage_ipc::control::ServerFrame;
 use lanrage_ipc::event::Event;
 use lanrage_ipc::model::{Party, PartyId, PeerId};
@@ -22,7 +25,7 @@ impl Conversation {
         party_id: &PartyId,
         newcomers: &[PeerId],
     ) -> Result<(), Rejection> {
-        match self.resubscribe(party_id, newcomers, Self::send_party).await {
+        match self.resubscribe(party_id, newcomers).await {
             Ok(()) | Err(Failure::Refused(Refusal::PartyNotFound(_))) => Ok(()),
             Err(failure) => Err(failure.into()),
         }
@@ -32,19 +35,14 @@ impl Conversation {
     /// are dropped, because they may be of an earlier party with this id. Dropped notices of
     /// signals make their fetch necessary. If no own peer is a member, nothing changes, and queued
     /// events say why.
-    async fn resubscribe(
-        &self,
-        party_id: &PartyId,
-        newcomers: &[PeerId],
-        send: fn(&Self, &Party),
-    ) -> Result<(), Failure> {
+    async fn resubscribe(&self, party_id: &PartyId, newcomers: &[PeerId]) -> Result<(), Failure> {
         let (key, party) = self.subscribe(party_id).await?;
         // Another connection may have taken over a peer meanwhile.
         let is_lost = |id: &&PeerId| self.server.only_others_speak_for(id, self.handle.id);
         let newcomers: Vec<_> = newcomers.iter().filter(|id| !is_lost(id)).cloned().collect();
         let renewed = self.subscriptions.borrow_mut().renew(key, &party, &newcomers);
         if renewed.is_new {
-            send(self, &party);
+            self.send_party(party);
         }
         for peer_id in renewed.own {
             let is_own = self.peers.borrow().contains(&peer_id);
@@ -61,7 +59,7 @@ impl Conversation {
     pub(super) async fn refresh(&self) {
         let party_ids = self.subscriptions.borrow().party_ids();
         for party_id in party_ids {
-            self.try_to_resubscribe(&party_id, Self::send_party).await;
+            self.send_snapshot(&party_id).await;
         }
     }
 
@@ -69,13 +67,29 @@ impl Conversation {
     pub(super) async fn send_due_updates(&self) {
         let due = self.subscriptions.borrow_mut().take_due_updates(Instant::now());
         for party_id in due {
-            self.try_to_resubscribe(&party_id, Self::send_cached_party).await;
+            self.send_snapshot(&party_id).await;
         }
     }
 
-    async fn try_to_resubscribe(&self, party_id: &PartyId, send: fn(&Self, &Party)) {
-        if let Err(failure) = self.resubscribe(party_id, &[], send).await {
-            log::debug!("{:?}: resubscribe failed: party={party_id} {failure}", self.handle.id);
+    /// Sends the client all of a subscribed party, from a snapshot that connections share. Queued
+    /// events that the snapshot contains are skipped by their `seq`.
+    async fn send_snapshot(&self, party_id: &PartyId) {
+        let Some(seq) = self.subscriptions.borrow().seq_of(party_id) else { return };
+        let snapshot = self.server.party_snapshots.get(party_id, seq, self.server.http.clock.now());
+        let read = async || self.ask(|reply| Query::Party(party_id.clone(), reply)).await;
+        let sent = match snapshot.party(read).await {
+            Ok(party) if self.subscriptions.borrow_mut().follow(party) => {
+                let format = self.format.get();
+                let encode = || serde_json::to_string(&render::party(format, party));
+                self.send_text(snapshot.text(format, encode));
+                Ok(())
+            }
+            // Another party with this id: the queued events are of the earlier one.
+            Ok(_) => self.resubscribe(party_id, &[]).await,
+            Err(failure) => Err(failure),
+        };
+        if let Err(failure) = sent {
+            log::debug!("{:?}: party not sent: party={party_id} {failure}", self.handle.id);
         }
     }
 
@@ -102,21 +116,17 @@ impl Conversation {
         }
     }
 
-    fn send_party(&self, party: &Party) {
-        self.subscriptions.borrow_mut().mark_sent(party);
-        self.send(&render::party(self.format.get(), party));
+    fn send_party(&self, party: Party) {
+        let format = self.format.get();
+        self.send(&render::party(format, &party));
+        self.subscriptions.borrow_mut().mark_sent(&Arc::new(party), format.additions);
     }
 
-    /// Sends a party as [`Conversation::send_party`] does, with a text that other connections
-    /// share.
-    fn send_cached_party(&self, party: &Party) {
-        self.subscriptions.borrow_mut().mark_sent(party);
-        let (format, now) = (self.format.get(), self.server.now());
-        let encode = || serde_json::to_string(&render::party(format, party));
-        match self.server.encoded_parties.text(party, format, now, encode) {
-            Ok(text) => self.handle.send(text, now),
+    fn send_text(&self, text: serde_json::Result<ByteString>) {
+        match text {
+            Ok(text) => self.handle.send(text, self.server.now()),
             Err(error) => {
-                log::error!("{:?}: a party could not be encoded: {error}", self.handle.id);
+                log::error!("{:?}: a frame could not be encoded: {error}", self.handle.id);
             }
         }
     }
@@ -130,14 +140,16 @@ impl Conversation {
         }
         match event {
             Event::PeerJoined { peer, .. } => {
-                self.subscriptions.borrow_mut().put_member(party_id, peer);
+                if !format.additions {
+                    self.subscriptions.borrow_mut().add_member(party_id, peer);
+                }
                 self.send_event(shared);
             }
             Event::PeerUpdated { peer, .. } if !format.additions => {
                 // LANrage's clients know no frame for a changed member: they get the whole party,
                 // if anything is new to them.
-                let is_new_to_them = self.subscriptions.borrow_mut().put_member(party_id, peer);
-                if is_new_to_them {
+                let is_news = self.subscriptions.borrow().is_news(party_id, peer);
+                if is_news {
                     let interval = self.server.settings().ws.update_interval;
                     let now = Instant::now();
                     self.subscriptions.borrow_mut().schedule_update(party_id, now, interval);
@@ -173,7 +185,7 @@ impl Conversation {
                 }
             }
             Event::PartyRegistered { party, .. } | Event::PartyUpdated { party, .. } => {
-                self.send_party(party);
+                self.send_party(party.clone());
             }
             _ => self.send_event(shared),
         }
@@ -187,11 +199,9 @@ impl Conversation {
             None => Err(None),
         };
         match shared.encoded(format, encode) {
-            Ok(text) => self.handle.send(text, self.server.now()),
+            Ok(text) => self.send_text(Ok(text)),
             Err(None) => {}
-            Err(Some(error)) => {
-                log::error!("{:?}: a frame could not be encoded: {error}", self.handle.id);
-            }
+            Err(Some(error)) => self.send_text(Err(error)),
         }
     }
 

@@ -15,7 +15,7 @@
 //! | `requests` | requests of the clients |
 //! | `identity`, `holders` | peers of a connection, and the connections that speak for a peer |
 //! | `party_subscriptions`, `events` | subscriptions of a connection, and delivery of their events |
-//! | `encoded_parties` | texts that connections share |
+//! | `party_snapshots` | snapshots and texts that connections share |
 //! | `render` | events and answers as frames |
 //! | `queued` | bytes in all send queues |
 //! | `watch` | deadlines of all connections |
@@ -25,7 +25,6 @@
 mod assembly;
 mod connection_handle;
 mod conversation;
-mod encoded_parties;
 mod events;
 mod frame_header;
 mod frame_rate;
@@ -33,6 +32,7 @@ mod holders;
 mod identity;
 mod intake;
 mod outlet;
+mod party_snapshots;
 mod party_subscriptions;
 mod queued;
 mod render;

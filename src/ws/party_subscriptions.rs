@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use lanrage_ipc::event::Topic;
 use lanrage_ipc::model::{Party, PartyId, Peer, PeerId, PeerInput};
 use tokio::time::Instant;
@@ -36,12 +37,16 @@ struct PartySubscription {
     /// Members that the connection speaks for.
     own: BTreeSet<PeerId>,
     host_id: PeerId,
+    /// Creation time; another one is that of another party with the id.
+    created_at: Timestamp,
     /// `seq` of the last change that was sent; earlier changes are skipped.
     seq: u64,
     /// `seq` of the change by which the host left; the removal of the party follows.
     ending: Option<u64>,
-    /// Members' own descriptions of themselves.
-    members: BTreeMap<PeerId, PeerInput>,
+    /// Party as the client was last sent it; `None` for a client with `caps`.
+    sent: Option<Arc<Party>>,
+    /// Members that joined since.
+    joined: BTreeMap<PeerId, PeerInput>,
     updates: Updates,
 }
 
@@ -112,9 +117,11 @@ impl PartySubscriptions {
             number: key.number,
             own,
             host_id: party.host_id.clone(),
+            created_at: party.created_at,
             seq: 0,
             ending: None,
-            members: BTreeMap::new(),
+            sent: None,
+            joined: BTreeMap::new(),
             updates,
         };
         self.by_number.insert(key.number, party.party_id.clone());
@@ -139,11 +146,38 @@ impl PartySubscriptions {
         self.parties.get(party_id).is_some_and(|subscription| subscription.own.contains(peer_id))
     }
 
-    /// Stores a member's description. Returns `true` if it is new, and not of an own member.
-    pub(super) fn put_member(&mut self, party_id: &PartyId, peer: &Peer) -> bool {
-        let Some(subscription) = self.parties.get_mut(party_id) else { return false };
-        let before = subscription.members.insert(peer.info.peer_id.clone(), peer.info.clone());
-        before.as_ref() != Some(&peer.info) && !subscription.own.contains(&peer.info.peer_id)
+    /// Notes that the client is sent a new member.
+    pub(super) fn add_member(&mut self, party_id: &PartyId, peer: &Peer) {
+        if let Some(subscription) = self.parties.get_mut(party_id) {
+            subscription.joined.insert(peer.info.peer_id.clone(), peer.info.clone());
+        }
+    }
+
+    /// True if the client was sent another description of a member, and it is not its own.
+    pub(super) fn is_news(&self, party_id: &PartyId, peer: &Peer) -> bool {
+        let Some(subscription) = self.parties.get(party_id) else { return false };
+        let peer_id = &peer.info.peer_id;
+        let sent = || Some(&subscription.sent.as_ref()?.peers.get(peer_id)?.info);
+        let known = subscription.joined.get(peer_id).or_else(sent);
+        known != Some(&peer.info) && !subscription.own.contains(peer_id)
+    }
+
+    /// Returns the `seq` of the last change that was sent.
+    pub(super) fn seq_of(&self, party_id: &PartyId) -> Option<u64> {
+        self.parties.get(party_id).map(|subscription| subscription.seq)
+    }
+
+    /// Marks a later snapshot of a subscribed party as sent. Returns `false` if it is of another
+    /// party with the id, or of one without own members; then nothing changes.
+    pub(super) fn follow(&mut self, party: &Arc<Party>) -> bool {
+        let Some(subscription) = self.parties.get_mut(&party.party_id) else { return false };
+        let is_member = |peer_id: &PeerId| party.peers.contains_key(peer_id);
+        if subscription.created_at != party.created_at || !subscription.own.iter().any(is_member) {
+            return false;
+        }
+        subscription.own.retain(is_member);
+        self.mark_sent(party, false);
+        true
     }
 
     /// Schedules an update of changed members: at once, or `interval` after the last one.
@@ -178,7 +212,7 @@ impl PartySubscriptions {
         if *peer_id == subscription.host_id {
             subscription.ending = Some(seq);
         }
-        subscription.members.remove(peer_id);
+        subscription.joined.remove(peer_id);
         subscription.ending.is_some()
     }
 
@@ -202,14 +236,14 @@ impl PartySubscriptions {
         self.by_number.get(&key.number).cloned()
     }
 
-    /// Marks all of a party as sent.
-    pub(super) fn mark_sent(&mut self, party: &Party) {
+    /// Marks all of a party as sent. For a client without `caps`, later changes are compared with
+    /// it.
+    pub(super) fn mark_sent(&mut self, party: &Arc<Party>, additions: bool) {
         if let Some(subscription) = self.parties.get_mut(&party.party_id) {
             subscription.seq = party.seq;
             subscription.updates.due_at = None;
-            let members = party.peers.iter();
-            subscription.members =
-                members.map(|(id, peer)| (id.clone(), peer.info.clone())).collect();
+            subscription.sent = (!additions).then(|| party.clone());
+            subscription.joined.clear();
         }
     }
 
@@ -247,7 +281,6 @@ impl PartySubscriptions {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use jiff::Timestamp;
     use lanrage_ipc::model::{Origin, Sync};
 
     use super::*;
@@ -287,9 +320,10 @@ pub(super) mod tests {
         subscriptions.begin(subscriptions.key(2), &party, BTreeSet::new(), updates);
         assert_eq!(subscriptions.next_update(), Some(at(3000)));
         // A whole party replaces the pending update.
-        subscriptions.mark_sent(&party);
+        let party = Arc::new(party);
+        subscriptions.mark_sent(&party, false);
         assert_eq!(subscriptions.next_update(), None);
         subscriptions.schedule_update(&party.party_id, at(5000), interval);
-        assert_eq!(subscriptions.take_due_updates(at(5000)), [party.party_id]);
+        assert_eq!(subscriptions.take_due_updates(at(5000)), std::slice::from_ref(&party.party_id));
     }
 }

@@ -9,8 +9,8 @@ use lanrage_ipc::ErrorCode;
 use lanrage_ipc::model::{Epoch, PeerId};
 
 use super::connection_handle::{CloseCode, ConnectionHandle, lock};
-use super::encoded_parties::EncodedParties;
 use super::holders::{Displaced, Holders};
+use super::party_snapshots::PartySnapshots;
 use super::queued::Queued;
 use super::render::{self, Rejection};
 use super::session;
@@ -29,8 +29,8 @@ pub(crate) struct WsServer {
     handles: Mutex<Handles>,
     /// Bytes of the frames in all send queues.
     pub(super) queued_bytes: Arc<Queued>,
-    /// Cache of parties that were sent because members changed.
-    pub(super) encoded_parties: EncodedParties,
+    /// Snapshots of parties that are sent because members changed.
+    pub(super) party_snapshots: PartySnapshots,
     holders: Mutex<Holders>,
 }
 
@@ -86,7 +86,7 @@ impl WsServer {
         connections: Connections,
     ) -> Self {
         let settings = RwLock::new(Arc::new(settings));
-        let (handles, queued_bytes, encoded_parties, holders) = Default::default();
+        let (handles, queued_bytes, party_snapshots, holders) = Default::default();
         Self {
             http,
             epoch,
@@ -94,7 +94,7 @@ impl WsServer {
             connections,
             handles,
             queued_bytes,
-            encoded_parties,
+            party_snapshots,
             holders }
     }
 
