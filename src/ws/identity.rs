@@ -51,6 +51,7 @@ impl Conversation {
         let takes_over = caps.iter().any(|cap| cap.as_str() == TAKEOVER);
         self.takes_over.set(self.takes_over.get() || takes_over);
         self.handle.note_hello(format.additions);
+        let permit = self.server.begin_greeting(self.handle.address_key()).await;
         let proof = match token {
             Some(token) => Some(self.authenticate(token, peer_id.as_ref()).await?),
             None => None,
@@ -74,6 +75,7 @@ impl Conversation {
         {
             self.release_memberships(identity).await?;
         }
+        drop(permit);
         if self.format.get().additions {
             self.send_welcome(claimed);
         }
@@ -288,6 +290,7 @@ impl Conversation {
         for party_id in parties {
             // The client asked for all parties, so they are sent as fast as it reads.
             self.handle.room().await;
+            let _permit = self.server.begin_greeting(self.handle.address_key()).await;
             self.subscribe_members(&party_id, std::slice::from_ref(&peer_id)).await?;
         }
         // A party may have ended just now.

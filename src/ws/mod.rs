@@ -13,6 +13,7 @@
 //! | `running_frames` | concurrency of a client's frames |
 //! | `frame_rate` | rate limit of a client's frames |
 //! | `requests` | requests of the clients |
+//! | `greetings` | bound of the greetings under way |
 //! | `identity`, `holders` | peers of a connection, and the connections that speak for a peer |
 //! | `party_subscriptions`, `events` | subscriptions of a connection, and delivery of their events |
 //! | `party_snapshots` | snapshots and texts that connections share |
@@ -28,6 +29,7 @@ mod conversation;
 mod events;
 mod frame_header;
 mod frame_rate;
+mod greetings;
 mod holders;
 mod identity;
 mod intake;

@@ -9,6 +9,7 @@ use lanrage_ipc::ErrorCode;
 use lanrage_ipc::model::{Epoch, PeerId};
 
 use super::connection_handle::{CloseCode, ConnectionHandle, lock};
+use super::greetings::{GreetingPermit, Greetings};
 use super::holders::{Displaced, Holders};
 use super::party_snapshots::PartySnapshots;
 use super::queued::Queued;
@@ -16,7 +17,7 @@ use super::render::{self, Rejection};
 use super::session;
 use crate::config::Ws;
 use crate::control_plane::Connections;
-use crate::core::{ConnectionId, Payer, Tally};
+use crate::core::{AddressKey, ConnectionId, Payer, Tally};
 use crate::http::{HttpState, Problem, Sockets};
 
 /// State that all connections and workers share.
@@ -32,6 +33,7 @@ pub(crate) struct WsServer {
     /// Snapshots of parties that are sent because members changed.
     pub(super) party_snapshots: PartySnapshots,
     holders: Mutex<Holders>,
+    greetings: Greetings,
 }
 
 /// The open connections.
@@ -86,7 +88,7 @@ impl WsServer {
         connections: Connections,
     ) -> Self {
         let settings = RwLock::new(Arc::new(settings));
-        let (handles, queued_bytes, party_snapshots, holders) = Default::default();
+        let (handles, queued_bytes, party_snapshots, holders, greetings) = Default::default();
         Self {
             http,
             epoch,
@@ -95,7 +97,9 @@ impl WsServer {
             handles,
             queued_bytes,
             party_snapshots,
-            holders }
+            holders,
+            greetings,
+        }
     }
 
     /// Replaces the settings.
@@ -141,6 +145,11 @@ impl WsServer {
             return;
         }
         handles.by_address.remove(&Payer::Address(handle.address_key()), 1);
+    }
+
+    /// Waits until a greeting of an address may go on.
+    pub(super) async fn begin_greeting(&self, address: AddressKey) -> GreetingPermit {
+        self.greetings.acquire(address).await
     }
 
     pub(super) fn handles(&self) -> Vec<Arc<ConnectionHandle>> {
