@@ -5,7 +5,7 @@ use std::thread;
 
 use crate::support::process::Web;
 use crate::support::report;
-use crate::support::vitals::{print_rest, resident};
+use crate::support::vitals::{open_files, print_rest, resident};
 use crate::support::ws::Ws;
 
 /// While these rest, it is counted how often a server wakes.
@@ -25,9 +25,13 @@ pub(super) fn run() -> anyhow::Result<()> {
 
     // What the first needed is no part of what one more needs.
     let before = [resident(ids[0])?, resident(ids[1])?];
+    let files = open_files(ids[0])?;
     ours.extend(crowd(&server, RESTING..SOCKETS, welcomed)?);
     limit.extend(crowd(&site, RESTING..SOCKETS, |_| Ok(()))?);
     let after = [resident(ids[0])?, resident(ids[1])?];
+    let files = open_files(ids[0])?.saturating_sub(files) as f64 / (SOCKETS - RESTING) as f64;
+    let told = format!("{files:.2}");
+    report::fact(&format!("one of {SOCKETS} idle WebSockets"), "descriptors", &told);
     let each = [0, 1].map(|at: usize| {
         let grown = after[at].saturating_sub(before[at]) * 1024;
         grown as f64 / (SOCKETS - RESTING) as f64

@@ -5,6 +5,7 @@ pub(crate) mod echo;
 pub(crate) mod figures;
 pub(crate) mod frames;
 pub(crate) mod http;
+pub(crate) mod parties;
 #[path = "../../tests/harness/port.rs"]
 pub(crate) mod port;
 pub(crate) mod process;

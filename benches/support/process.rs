@@ -131,6 +131,11 @@ impl Web {
         Self::server_in(Home::new()?, free_address()?, NO_LIMITS)
     }
 
+    /// The same, with further lines of its table `[ws]`.
+    pub(crate) fn server_with(ws: &str) -> anyhow::Result<Self> {
+        Self::server_in(Home::new()?, free_address()?, &format!("{NO_LIMITS}{ws}"))
+    }
+
     /// A control server with its default limits.
     pub(crate) fn limited_server() -> anyhow::Result<Self> {
         Self::server_in(Home::new()?, free_address()?, "")

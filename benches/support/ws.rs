@@ -41,6 +41,22 @@ impl Ws {
         self.send(&hello.to_string())
     }
 
+    /// Says again that it speaks for a peer, and shows the token.
+    pub(crate) fn return_as(&mut self, peer_id: &str, token: &str) -> anyhow::Result<()> {
+        let hello = json!({
+            "type": "hello", "version": "1", "client": "bench", "caps": ["lanragectl"],
+            "peer_id": peer_id, "token": token,
+        });
+        self.send(&hello.to_string())
+    }
+
+    /// Reads the welcome. Returns the token in it.
+    pub(crate) fn welcomed(&mut self) -> anyhow::Result<String> {
+        let text = self.0.read()?.into_text()?;
+        let welcome: serde_json::Value = serde_json::from_str(&text)?;
+        Ok(welcome["token"].as_str().with_context(|| text.to_string())?.to_owned())
+    }
+
     pub(crate) fn send(&mut self, text: &str) -> anyhow::Result<()> {
         Ok(self.0.send(Message::text(text))?)
     }
