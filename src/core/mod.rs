@@ -61,7 +61,7 @@ pub(crate) use record::{
     ServerKey, TokenHash, TokenRecord, User, Write,
 };
 pub(crate) use refusal_counts::{RefusalCounts, RefusalReport};
-pub(crate) use registry::{Applied, Change, Effect, Ended, Filter, Registry, least_bytes};
+pub(crate) use registry::{Applied, Change, Effect, Ended, Filter, Inverse, Registry, least_bytes};
 pub(crate) use request::{Idempotency, Request};
 pub(crate) use rules::Rules;
 pub(crate) use shares::{Payer, Shares, Tally};

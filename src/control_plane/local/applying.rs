@@ -4,11 +4,12 @@
 use std::time::Duration;
 
 use actix::prelude::*;
+use lanrage_ipc::model::PartyId;
 
 use super::LocalControlPlane;
 use super::waiting::{Changed, Unchanged, Waiting};
 use crate::control_plane::{Failure, Reply};
-use crate::core::{Applied, Change, Effect, Ended, Outcome, Payer, Refusal, Seen};
+use crate::core::{Applied, Change, Effect, Ended, Inverse, Outcome, Payer, Refusal, Seen, Write};
 use crate::events::HubCommand;
 
 /// Interval between two warnings of overload.
@@ -62,8 +63,12 @@ impl LocalControlPlane {
             return reply.send(Err(self.overloaded(client)));
         }
         reply.hold(Ok(applied.outcome));
+        let (rows, inverses): (Vec<_>, Vec<_>) =
+            applied.changes.into_iter().map(Change::split).unzip();
         let changed = Changed {
-            changes: applied.changes,
+            dirty: rows.iter().filter_map(intent_party).cloned().collect(),
+            rows,
+            inverses,
             effect: applied.effect,
             ended: applied.ended,
             events: applied.events,
@@ -84,7 +89,7 @@ impl LocalControlPlane {
         if self.waiting.is_empty() {
             reply.send(outcome);
         } else if !self.waiting.has_room(client, self.clock.elapsed()) {
-            self.take_back(effect, Vec::new());
+            self.take_back(effect, Vec::<Inverse>::new());
             reply.send(Err(self.overloaded(client)));
         } else {
             reply.hold(outcome);
@@ -94,13 +99,22 @@ impl LocalControlPlane {
     }
 
     /// Reverts the newest command. A frontend may know its token by the reverted life.
-    pub(super) fn take_back(&mut self, effect: Option<Effect>, changes: Vec<Change>) {
-        let tokens = changes.iter().filter_map(Change::token);
+    pub(super) fn take_back(&mut self, effect: Option<Effect>, changes: Vec<impl Into<Inverse>>) {
+        let inverses: Vec<Inverse> = changes.into_iter().map(Into::into).collect();
+        let tokens = inverses.iter().filter_map(Inverse::token);
         tokens.for_each(|hash| self.to.ending.end(&Ended::Token(hash)));
         if let Some(effect) = effect {
             self.registry.revert(effect);
         }
-        self.registry.undo(changes.into_iter());
+        self.registry.undo(inverses.into_iter());
+    }
+}
+
+/// Returns the party of a new intent.
+fn intent_party(row: &Write) -> Option<&PartyId> {
+    match row {
+        Write::PutIntent(intent) => Some(&intent.party_id),
+        _ => None,
     }
 }
 

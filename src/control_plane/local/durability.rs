@@ -7,7 +7,7 @@ use actix::prelude::*;
 use super::LocalControlPlane;
 use super::waiting::Waiting;
 use crate::control_plane::{Ask, Call, Failure};
-use crate::core::{Change, Seen, Write};
+use crate::core::{Inverse, Seen};
 use crate::events::HubCommand;
 use crate::store::{Commit, Committed};
 
@@ -62,11 +62,7 @@ impl LocalControlPlane {
                 Waiting::Changed(changed) => {
                     self.counters.count(&changed.events);
                     changed.ended.iter().for_each(|ended| self.to.ending.end(ended));
-                    for write in changed.changes.iter().map(Change::write) {
-                        if let Write::PutIntent(intent) = write {
-                            self.to.dirty.note(intent.party_id.clone());
-                        }
-                    }
+                    changed.dirty.drain(..).for_each(|party_id| self.to.dirty.note(party_id));
                     self.note_announced(&changed.events);
                     hub_commands.extend(changed.events.drain(..).map(HubCommand::FanOut));
                 }
@@ -88,11 +84,11 @@ impl LocalControlPlane {
         for call in self.waiting.take_all().into_iter().rev() {
             match call {
                 Waiting::Changed(changed) => {
-                    self.take_back(changed.effect, changed.changes);
+                    self.take_back(changed.effect, changed.inverses);
                     refused.push(changed.reply);
                 }
                 Waiting::Unchanged(unchanged) => {
-                    self.take_back(unchanged.effect, Vec::new());
+                    self.take_back(unchanged.effect, Vec::<Inverse>::new());
                     refused.push(unchanged.reply);
                 }
                 Waiting::Read(read) => reads.push(read),

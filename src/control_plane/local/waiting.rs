@@ -5,11 +5,11 @@ use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use lanrage_ipc::event::{Event, Snapshot};
-use lanrage_ipc::model::Party;
+use lanrage_ipc::model::{Party, PartyId};
 
 use crate::control_plane::ask::AnyReply;
 use crate::control_plane::{Ask, Query, Reply};
-use crate::core::{Caller, Change, Command, Effect, Ended, Outcome, Payer, Write};
+use crate::core::{Caller, Command, Effect, Ended, Inverse, Outcome, Payer, Write};
 use crate::events::HubCommand;
 
 /// Limit of waiting calls: all that clients may have in flight at the same time. While a disk hangs
@@ -55,7 +55,12 @@ pub(super) struct Unchanged {
 
 /// Effect of a command.
 pub(super) struct Changed {
-    pub(super) changes: Vec<Change>,
+    /// Rows to write; the commit takes them.
+    pub(super) rows: Vec<Write>,
+    /// Inverses of the changes, oldest first.
+    pub(super) inverses: Vec<Inverse>,
+    /// Parties with new intents for a control server.
+    pub(super) dirty: Vec<PartyId>,
     pub(super) effect: Option<Effect>,
     pub(super) events: Vec<Event>,
     /// Connections to end once the changes are durable.
@@ -152,14 +157,14 @@ impl Pending {
         }
     }
 
-    /// Begins a commit of all waiting calls. Returns its rows.
+    /// Begins a commit of all waiting calls. Takes their rows.
     pub(super) fn begin_commit(&mut self) -> Vec<Write> {
         self.committing = Some(self.calls.len());
-        let changed = self.calls.iter().filter_map(|(_, call)| match call {
+        let changed = self.calls.iter_mut().filter_map(|(_, call)| match call {
             Waiting::Changed(changed) => Some(changed),
             Waiting::Unchanged(_) | Waiting::Read(_) => None,
         });
-        changed.flat_map(|changed| &changed.changes).map(|change| change.write().clone()).collect()
+        changed.flat_map(|changed| changed.rows.drain(..)).collect()
     }
 
     /// Removes the calls of the commit that has just ended.
@@ -230,7 +235,7 @@ impl Waiting {
         match self {
             Self::Changed(changed) => {
                 let events = changed.events.iter().map(event_weight).sum::<usize>();
-                ROW * changed.changes.len() + events + outcome_weight(&changed.reply)
+                ROW * changed.inverses.len() + events + outcome_weight(&changed.reply)
             }
             Self::Unchanged(unchanged) => outcome_weight(&unchanged.reply),
             Self::Read(read) => {

@@ -101,13 +101,18 @@ impl Ended {
 #[derive(Debug)]
 pub(crate) struct Change {
     pub(super) write: Write,
-    pub(super) undo: Undo,
+    pub(super) inverse: Inverse,
 }
 
-/// Inverse of a change: the previous value.
+/// Inverse of a change.
+#[derive(Debug)]
+pub(crate) struct Inverse(pub(super) Undo);
+
+/// The previous value of what has changed.
 #[derive(Debug)]
 pub(super) enum Undo {
     Party(PartyId, Option<PartyRecord>),
+    Seq(PartyId, u64),
     Member(PartyId, PeerId, Option<Box<Member>>),
     Relay(RelayId, Option<Box<Relay>>),
     Token(TokenHash, Option<Box<Token>>),
@@ -124,10 +129,23 @@ impl Change {
         &self.write
     }
 
-    /// Returns the token that the change issues or renews.
+    /// Returns the row to write and the inverse.
+    pub(crate) fn split(self) -> (Write, Inverse) {
+        (self.write, self.inverse)
+    }
+}
+
+impl From<Change> for Inverse {
+    fn from(change: Change) -> Self {
+        change.inverse
+    }
+}
+
+impl Inverse {
+    /// Returns the token whose change this reverts.
     pub(crate) fn token(&self) -> Option<TokenHash> {
-        match &self.write {
-            Write::PutToken(record) => Some(record.hash),
+        match &self.0 {
+            Undo::Token(hash, _) => Some(*hash),
             _ => None,
         }
     }
@@ -135,9 +153,14 @@ impl Change {
     /// Reverts the change. Signs of life and signals are not part of it: a remaining member keeps
     /// them.
     pub(super) fn undo(self, registry: &mut Registry) {
-        match self.undo {
+        match self.0 {
             Undo::Party(id, before) => {
                 registry.set_party(&id, before);
+            }
+            Undo::Seq(id, before) => {
+                if let Some(party) = registry.parties.get_mut(&id) {
+                    party.record.seq = before;
+                }
             }
             Undo::Member(party_id, peer_id, before) => {
                 let after = registry.set_member(&party_id, &peer_id, None);

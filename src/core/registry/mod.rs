@@ -30,7 +30,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use lanrage_ipc::model::{Epoch, Keepalive, Origin, PartyId, PeerId, RelayId, SignalData};
 
-pub(crate) use changes::{Applied, Change, Effect, Ended};
+pub(crate) use changes::{Applied, Change, Effect, Ended, Inverse};
 pub(crate) use queries::{Filter, least_bytes};
 
 use super::clock_steps::ClockSteps;
@@ -341,9 +341,9 @@ impl Registry {
 
     /// Reverts changes. They must be the newest ones, all since some point, in the order in which
     /// they were made.
-    pub(crate) fn undo(&mut self, changes: impl DoubleEndedIterator<Item = Change>) {
+    pub(crate) fn undo(&mut self, changes: impl DoubleEndedIterator<Item: Into<Inverse>>) {
         for change in changes.rev() {
-            change.undo(self);
+            change.into().undo(self);
         }
     }
 

@@ -8,7 +8,7 @@ use lanrage_ipc::model::{Name, Origin, PartyId, PeerId, Sync};
 
 use super::transaction::Transaction;
 use super::{Member, Registry};
-use crate::core::command::{Membership, Outcome, Refusal, Upstream, UpstreamPart};
+use crate::core::command::{Membership, Refusal, Upstream, UpstreamPart};
 use crate::core::record::{
     ChoiceRecord, CredentialRecord, IntentRecord, OpKind, Owner, RequestKey, ServerKey, User,
 };
@@ -305,21 +305,13 @@ impl Transaction<'_> {
         }
     }
 
-    /// Publishes each party whose summary changed without an event. Updates the party of the
-    /// outcome to its final state.
-    pub(super) fn publish_summaries(&mut self, outcome: Outcome) -> Outcome {
+    /// Publishes each party whose summary changed without an event.
+    pub(super) fn publish_summaries(&mut self) {
         for (party_id, before) in std::mem::take(&mut self.summaries) {
             let Some(after) = self.registry.summary(&party_id) else { continue };
             if !self.refresh_registered(&party_id, &after) && before.is_some_and(|b| b != after) {
                 self.publish_party(&party_id, None);
             }
-        }
-        match outcome {
-            Outcome::Party(party) => match self.registry.party(&party.party_id, self.now) {
-                Ok(party) => Outcome::Party(party),
-                Err(_) => Outcome::Party(party),
-            },
-            outcome => outcome,
         }
     }
 

@@ -1,6 +1,5 @@
 //! Registration, join, leave, update and heartbeat.
 
-use std::collections::HashSet;
 use std::net::Ipv4Addr;
 
 use lanrage_ipc::event::{Event, RemovalReason};
@@ -41,8 +40,14 @@ impl Transaction<'_> {
         self.put_member(&party_id, record, keeper);
         let party = self.registry.party(&party_id, self.now)?;
         let (epoch, seq) = (party.epoch.clone(), party.seq);
-        self.events.push(Event::PartyRegistered { party: party.clone(), epoch, seq });
-        Ok(Outcome::Party(party))
+        self.events.push(Event::PartyRegistered { party, epoch, seq });
+        Ok(self.entered(party_id))
+    }
+
+    /// Returns the outcome of an entry. `finish` replaces it by the party in its final state.
+    fn entered(&mut self, party_id: PartyId) -> Outcome {
+        self.entered = Some(party_id);
+        Outcome::Done
     }
 
     /// Checks that there is room for the party, and for the peer in it, unless they exist already.
@@ -68,10 +73,10 @@ impl Transaction<'_> {
             if count >= limit {
                 return Err(Refusal::PartyFull { party_id, limit });
             }
-            let taken: HashSet<Ipv4Addr> =
-                party.members.values().map(|member| member.record.virtual_ip).collect();
-            let full = Refusal::PartyFull { party_id: party_id.clone(), limit: count };
-            let address = addresses::guest(self.registry.rules.subnet, &taken).ok_or(full)?;
+            let taken = party.members.values().map(|member| member.record.virtual_ip);
+            let address = addresses::free(self.registry.rules.subnet, count, taken);
+            let full = || Refusal::PartyFull { party_id: party_id.clone(), limit: count };
+            let address = address.ok_or_else(full)?;
             self.may_enter_another(&peer_id)?;
             let keeper = self.keeper(peer.keepalive);
             let record = self.new_record(peer, address);
@@ -81,7 +86,7 @@ impl Transaction<'_> {
             let epoch = self.registry.epoch.clone();
             self.events.push(Event::PeerJoined { party_id: party_id.clone(), peer, epoch, seq });
         }
-        Ok(Outcome::Party(self.registry.party(&party_id, self.now)?))
+        Ok(self.entered(party_id))
     }
 
     pub(super) fn leave(

@@ -149,13 +149,11 @@ impl Transaction<'_> {
         let party_id = command.party_id().cloned();
         let outcome = self.perform(command)?;
         let done = match &outcome {
-            Outcome::Party(party) => match party.peers.get(&key.0) {
-                Some(peer) => {
-                    let (party_id, virtual_ip) = (party.party_id.clone(), peer.virtual_ip);
-                    Done::Entered { party_id, virtual_ip }
-                }
-                None => return Ok(outcome),
-            },
+            Outcome::Done => {
+                let Some(party_id) = self.entered.take() else { return Ok(outcome) };
+                let virtual_ip = self.member(&party_id, &key.0)?.record.virtual_ip;
+                Done::Entered { party_id, virtual_ip }
+            }
             Outcome::Left(left) => Done::Left { party_deleted: left.party_deleted },
             Outcome::Peer(_) => Done::Updated,
             Outcome::Queued => Done::Queued,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use lanrage_ipc::event::{Event, RemovalReason};
 use lanrage_ipc::model::{Keepalive, KeyChange, PartyId, PeerId, PeerInput, RelayId, UtcOffset};
 
-use super::changes::{Applied, Change, Effect, Ended, Undo};
+use super::changes::{Applied, Change, Effect, Ended, Inverse, Undo};
 use super::outbox::PartySummary;
 use super::receipts::KeptReceipt;
 use super::tokens::Token;
@@ -33,6 +33,8 @@ pub(super) struct Transaction<'a> {
     pub(super) seen: Option<Seen>,
     pub(super) effect: Option<Effect>,
     pub(super) ended: Vec<Ended>,
+    /// Party to show in the outcome.
+    pub(super) entered: Option<PartyId>,
     /// Summaries of the touched parties before the command.
     pub(super) summaries: BTreeMap<PartyId, Option<PartySummary>>,
 }
@@ -48,6 +50,7 @@ impl<'a> Transaction<'a> {
             seen: None,
             effect: None,
             ended: Vec::new(),
+            entered: None,
             summaries: BTreeMap::new(),
         }
     }
@@ -121,8 +124,14 @@ impl<'a> Transaction<'a> {
         })
     }
 
-    pub(super) fn finish(mut self, outcome: Outcome) -> Applied {
-        let outcome = self.publish_summaries(outcome);
+    pub(super) fn finish(mut self, mut outcome: Outcome) -> Applied {
+        self.publish_summaries();
+        if outcome == Outcome::Done
+            && let Some(Ok(party)) =
+                self.entered.take().map(|id| self.registry.party(&id, self.now))
+        {
+            outcome = Outcome::Party(party);
+        }
         let Self { changes, events, seen, effect, ended, .. } = self;
         Applied { outcome, changes, events, seen, effect, ended }
     }
@@ -133,12 +142,12 @@ impl<'a> Transaction<'a> {
 
     /// Increments a party's sequence number, and returns it.
     pub(super) fn bump(&mut self, party_id: &PartyId) -> u64 {
-        let Some(party) = self.registry.parties.get(party_id) else { return 0 };
-        let mut record = party.record.clone();
-        record.seq += 1;
-        let seq = record.seq;
-        self.put_party(record);
-        seq
+        let Some(party) = self.registry.parties.get_mut(party_id) else { return 0 };
+        let before = party.record.seq;
+        party.record.seq += 1;
+        let write = Write::PutParty(party.record.clone());
+        self.change(write, Undo::Seq(party_id.clone(), before));
+        before + 1
     }
 
     /// Publishes a member's change, with the change of its key.
@@ -202,11 +211,15 @@ impl<'a> Transaction<'a> {
 
 /// Setters: each applies a change and records its row and its inverse.
 impl Transaction<'_> {
+    fn change(&mut self, write: Write, undo: Undo) {
+        self.changes.push(Change { write, inverse: Inverse(undo) });
+    }
+
     pub(super) fn put_party(&mut self, record: PartyRecord) {
         self.note_summary(&record.party_id);
         let id = record.party_id.clone();
         let before = self.registry.set_party(&id, Some(record.clone()));
-        self.changes.push(Change { write: Write::PutParty(record), undo: Undo::Party(id, before) });
+        self.change(Write::PutParty(record), Undo::Party(id, before));
     }
 
     pub(super) fn delete_party(&mut self, id: &PartyId) {
@@ -216,10 +229,7 @@ impl Transaction<'_> {
             self.delete_pin(id, &peer_id);
         }
         let before = self.registry.set_party(id, None);
-        self.changes.push(Change {
-            write: Write::DeleteParty(id.clone()),
-            undo: Undo::Party(id.clone(), before),
-        });
+        self.change(Write::DeleteParty(id.clone()), Undo::Party(id.clone(), before));
     }
 
     /// Sets a member, seen now. It takes over the signals of the member that it replaces.
@@ -233,7 +243,7 @@ impl Transaction<'_> {
         let member = Member { record, keeper, seen: self.now.elapsed, signals };
         self.registry.set_member(party_id, &peer_id, Some(member));
         let undo = Undo::Member(party_id.clone(), peer_id.clone(), before.map(Box::new));
-        self.changes.push(Change { write, undo });
+        self.change(write, undo);
         if says_else {
             self.rename_intent(party_id, &peer_id);
         }
@@ -241,17 +251,15 @@ impl Transaction<'_> {
 
     pub(super) fn delete_member(&mut self, party_id: &PartyId, peer_id: &PeerId) {
         let before = self.registry.set_member(party_id, peer_id, None);
-        self.changes.push(Change {
-            write: Write::DeleteMember(party_id.clone(), peer_id.clone()),
-            undo: Undo::Member(party_id.clone(), peer_id.clone(), before.map(Box::new)),
-        });
+        let undo = Undo::Member(party_id.clone(), peer_id.clone(), before.map(Box::new));
+        self.change(Write::DeleteMember(party_id.clone(), peer_id.clone()), undo);
     }
 
     pub(super) fn put_pin(&mut self, pin: PinRecord) {
         let (party_id, peer_id) = (pin.party_id.clone(), pin.peer_id.clone());
         let before = self.registry.set_pin(&party_id, &peer_id, Some(pin.clone()));
         let undo = Undo::Pin(party_id, peer_id, before.map(Box::new));
-        self.changes.push(Change { write: Write::PutPin(pin), undo });
+        self.change(Write::PutPin(pin), undo);
     }
 
     pub(super) fn delete_pin(&mut self, party_id: &PartyId, peer_id: &PeerId) {
@@ -259,35 +267,31 @@ impl Transaction<'_> {
         let (party_id, peer_id) = (party_id.clone(), peer_id.clone());
         let write = Write::DeletePin(party_id.clone(), peer_id.clone());
         let undo = Undo::Pin(party_id, peer_id, before.map(Box::new));
-        self.changes.push(Change { write, undo });
+        self.change(write, undo);
     }
 
     pub(super) fn put_relay(&mut self, relay: Relay) {
         let id = relay.record.relay.relay_id.clone();
         let write = Write::PutRelay(relay.record.clone());
         let before = self.registry.set_relay(&id, Some(relay));
-        self.changes.push(Change { write, undo: Undo::Relay(id, before.map(Box::new)) });
+        self.change(write, Undo::Relay(id, before.map(Box::new)));
     }
 
     pub(super) fn delete_relay(&mut self, id: &RelayId) {
         let before = self.registry.set_relay(id, None);
-        self.changes.push(Change {
-            write: Write::DeleteRelay(id.clone()),
-            undo: Undo::Relay(id.clone(), before.map(Box::new)),
-        });
+        self.change(Write::DeleteRelay(id.clone()), Undo::Relay(id.clone(), before.map(Box::new)));
     }
 
     pub(super) fn put_token(&mut self, token: Token) {
         let hash = token.record.hash;
         let write = Write::PutToken(token.record.clone());
         let before = self.registry.set_token(&hash, Some(token)).map(Box::new);
-        self.changes.push(Change { write, undo: Undo::Token(hash, before) });
+        self.change(write, Undo::Token(hash, before));
     }
 
     pub(super) fn delete_token(&mut self, hash: &TokenHash) {
         let before = self.registry.set_token(hash, None).map(Box::new);
-        self.changes
-            .push(Change { write: Write::DeleteToken(*hash), undo: Undo::Token(*hash, before) });
+        self.change(Write::DeleteToken(*hash), Undo::Token(*hash, before));
         self.ended.push(Ended::Token(*hash));
     }
 
@@ -297,7 +301,7 @@ impl Transaction<'_> {
         let kept = KeptReceipt::new(record.clone(), self.caller.payer(), self.now);
         let before = self.registry.receipts.set(&id, Some(kept));
         let undo = Undo::Receipt(peer_id, key, before.map(Box::new));
-        self.changes.push(Change { write: Write::PutReceipt(record), undo });
+        self.change(Write::PutReceipt(record), undo);
     }
 
     pub(super) fn delete_receipt(&mut self, id: &(PeerId, RequestKey)) {
@@ -305,7 +309,7 @@ impl Transaction<'_> {
         let (peer_id, key) = id.clone();
         let write = Write::DeleteReceipt(peer_id.clone(), key.clone());
         let undo = Undo::Receipt(peer_id, key, before.map(Box::new));
-        self.changes.push(Change { write, undo });
+        self.change(write, undo);
     }
 
     pub(super) fn put_intent(&mut self, record: IntentRecord) {
@@ -314,7 +318,7 @@ impl Transaction<'_> {
         let key = (party_id.clone(), peer_id.clone());
         let before = self.registry.outbox.set_intent(&key, Some(record.clone()));
         let undo = Undo::Intent(party_id, peer_id, before.map(Box::new));
-        self.changes.push(Change { write: Write::PutIntent(record), undo });
+        self.change(Write::PutIntent(record), undo);
     }
 
     pub(super) fn delete_intent(&mut self, party_id: &PartyId, peer_id: &PeerId) {
@@ -324,7 +328,7 @@ impl Transaction<'_> {
         if before.is_some() {
             let write = Write::DeleteIntent(party_id.clone(), peer_id.clone());
             let undo = Undo::Intent(party_id, peer_id, before.map(Box::new));
-            self.changes.push(Change { write, undo });
+            self.change(write, undo);
         }
     }
 
@@ -333,7 +337,7 @@ impl Transaction<'_> {
         let key = (server.clone(), peer_id.clone());
         let before = self.registry.outbox.set_credential(&key, Some(record.clone()));
         let undo = Undo::Credential(server, peer_id, before.map(Box::new));
-        self.changes.push(Change { write: Write::PutCredential(record), undo });
+        self.change(Write::PutCredential(record), undo);
     }
 
     pub(super) fn delete_credential(&mut self, server: &ServerKey, peer_id: &PeerId) {
@@ -342,7 +346,7 @@ impl Transaction<'_> {
             let (server, peer_id) = key;
             let write = Write::DeleteCredential(server.clone(), peer_id.clone());
             let undo = Undo::Credential(server, peer_id, Some(Box::new(before)));
-            self.changes.push(Change { write, undo });
+            self.change(write, undo);
         }
     }
 
@@ -352,6 +356,6 @@ impl Transaction<'_> {
             false => Write::PutChoice(choice.clone()),
         };
         let before = std::mem::replace(&mut self.registry.outbox.choice, choice);
-        self.changes.push(Change { write, undo: Undo::Choice(Box::new(before)) });
+        self.change(write, Undo::Choice(Box::new(before)));
     }
 }

@@ -2,6 +2,7 @@
 
 mod addresses;
 mod bounds;
+mod counts;
 mod expiry;
 mod following;
 mod history;
