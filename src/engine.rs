@@ -25,6 +25,7 @@ use crate::events::Hub;
 use crate::health::Vitals;
 use crate::store::{
     self, Archive, Close, Database, Layout, OpenOptions, Opened, Persister, RotateBackups, Rows,
+    Sizes,
 };
 
 /// Time limit of the last refresh of the discovery file.
@@ -238,6 +239,7 @@ impl State {
             recovery,
         };
         let mut registry = restored.registry;
+        registry.end_restore();
         trim_copies(&mut registry, &mut database, itself, clock)?;
         Ok(Self { registry, database, status })
     }
@@ -251,12 +253,13 @@ struct Restored {
 }
 
 impl Rows for Restored {
-    fn begin(&mut self, epoch: &Epoch) {
+    fn begin(&mut self, epoch: &Epoch, sizes: Sizes) {
         self.registry = Registry::new(self.rules.clone(), epoch.clone());
+        self.registry.reserve(sizes.parties, sizes.members, sizes.tokens);
     }
 
     fn put(&mut self, row: Write) {
-        self.registry.restore([row], self.now);
+        self.registry.restore_row(row, self.now);
     }
 }
 

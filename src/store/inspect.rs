@@ -143,7 +143,7 @@ pub(super) fn verify(connection: &Connection, path: &Path) -> Result<(), Fault> 
 /// Reads all rows of a database of the newest schema. Returns their epoch.
 pub(super) fn read(connection: &Connection, rows: &mut dyn Rows) -> Result<Epoch, Fault> {
     let epoch = rows::read_epoch(connection)?;
-    rows.begin(&epoch);
+    rows.begin(&epoch, rows::Sizes::of(connection)?);
     rows::read_all(connection, rows)?;
     Ok(epoch)
 }

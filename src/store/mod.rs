@@ -53,7 +53,7 @@ pub(crate) use messages::{Close, Commit};
 pub(crate) use open::{OpenOptions, Opened, make_dir, open};
 pub(crate) use recovery::Recovery;
 pub(crate) use rotation::rotate_backups;
-pub(crate) use rows::Rows;
+pub(crate) use rows::{Rows, Sizes};
 
 /// Names of a program's files in its state directory, which the daemon and the server may share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

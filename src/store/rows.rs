@@ -16,17 +16,43 @@ use super::fields::{Fields, checksum};
 use super::inspect::Fault;
 use crate::core::{AddressKey, Owner, Seen, User, Write};
 
+/// Numbers of the rows in the large tables.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Sizes {
+    /// Parties.
+    pub(crate) parties: usize,
+    /// Members of all parties.
+    pub(crate) members: usize,
+    /// Tokens.
+    pub(crate) tokens: usize,
+}
+
+impl Sizes {
+    /// Counts the rows.
+    pub(super) fn of(connection: &Connection) -> rusqlite::Result<Self> {
+        let count = |sql| -> rusqlite::Result<usize> {
+            let count: i64 = connection.query_row(sql, [], |row| row.get(0))?;
+            Ok(usize::try_from(count).unwrap_or_default())
+        };
+        Ok(Self {
+            parties: count("SELECT count(*) FROM parties")?,
+            members: count("SELECT count(*) FROM members")?,
+            tokens: count("SELECT count(*) FROM tokens")?,
+        })
+    }
+}
+
 /// Receiver of the stored rows.
 pub(crate) trait Rows {
     /// Begins a reading of all rows; those of an earlier one do not count.
-    fn begin(&mut self, epoch: &Epoch);
+    fn begin(&mut self, epoch: &Epoch, sizes: Sizes);
 
     /// Takes the next row, as `Put…`, table by table; members come after their parties.
     fn put(&mut self, row: Write);
 }
 
 impl Rows for Vec<Write> {
-    fn begin(&mut self, _: &Epoch) {
+    fn begin(&mut self, _: &Epoch, _: Sizes) {
         self.clear();
     }
 
@@ -39,7 +65,7 @@ impl Rows for Vec<Write> {
 pub(super) struct Unused;
 
 impl Rows for Unused {
-    fn begin(&mut self, _: &Epoch) {}
+    fn begin(&mut self, _: &Epoch, _: Sizes) {}
 
     fn put(&mut self, _: Write) {}
 }

@@ -7,7 +7,7 @@ use ipnet::Ipv4Net;
 use lanrage_ipc::model::{Origin, PartyId, PeerId, PeerInput};
 
 use super::transaction::Transaction;
-use super::{Applied, Party, Registry};
+use super::{Applied, Members, Party, Registry};
 use crate::core::addresses;
 use crate::core::command::{Caller, Now, Outcome, Refusal};
 use crate::core::reconcile::{MemberOutcome, ServerMember, ServerParty};
@@ -50,12 +50,6 @@ impl Party {
 }
 
 impl Registry {
-    /// Counts the memory of a party again, which took `before` bytes as a copy.
-    pub(super) fn recount(&mut self, party_id: &PartyId, before: usize) {
-        let after = self.parties.get(party_id).map_or(0, Party::copied_bytes);
-        self.copies_bytes = self.copies_bytes + after - before;
-    }
-
     /// Drops the copies that exceed the bounds, or have no local peer. A database of an earlier
     /// version may hold any number. Smaller copies are kept first, so a server's large ones go
     /// first. A copy with intents stays.
@@ -64,7 +58,7 @@ impl Registry {
         let mut tx = Transaction::new(self, caller, now);
         for party_id in &dropped {
             let members = tx.registry.parties.get(party_id).map(|party| &party.members);
-            let members: Vec<_> = members.into_iter().flat_map(BTreeMap::keys).cloned().collect();
+            let members: Vec<_> = members.into_iter().flat_map(Members::keys).cloned().collect();
             for peer_id in members {
                 tx.delete_member(party_id, &peer_id);
             }
@@ -79,11 +73,8 @@ impl Registry {
             |party: &&Party| self.outbox.of_party(&party.record.party_id).next().is_none();
         let mut copies: Vec<_> = copies.filter(is_free).collect();
         copies.sort_by_key(|party| (party.copied_bytes(), party.record.created_at));
-        let is_copy = |id: &&PartyId| {
-            self.parties.get(*id).is_some_and(|party| party.record.origin == Origin::Remote)
-        };
-        let mut bytes =
-            self.copies_bytes - copies.iter().map(|one| one.copied_bytes()).sum::<usize>();
+        let mut bytes = self.parties.copies_bytes()
+            - copies.iter().map(|one| one.copied_bytes()).sum::<usize>();
         let mut parties: HashMap<&PeerId, usize> = HashMap::new();
         let mut dropped = Vec::new();
         for copy in copies {
@@ -95,8 +86,8 @@ impl Registry {
                 .collect();
             // Memberships outside of copies count first.
             let count = |id: &PeerId| {
-                let all = self.peers.get(id).map(|presence| &presence.parties);
-                all.into_iter().flatten().filter(|id| !is_copy(id)).count()
+                let others = self.parties.of_peer(id).map(|(party, _)| party);
+                others.filter(|party| party.record.origin != Origin::Remote).count()
             };
             let has_room = ours.iter().all(|id| {
                 *parties.entry(id).or_insert_with(|| count(id)) < self.rules.parties_per_peer
@@ -145,7 +136,7 @@ impl Transaction<'_> {
         }
         let (before, after) = (known.map_or(0, Party::copied_bytes), copy_bytes(known, server));
         let limit = rules.copies_bytes;
-        if after > before && registry.copies_bytes - before + after > limit {
+        if after > before && registry.parties.copies_bytes() - before + after > limit {
             return Err(Refusal::CopiesFull { party_id: party_id.clone(), limit });
         }
         self.check_addresses(party_id, server, machine)

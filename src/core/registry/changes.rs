@@ -1,16 +1,18 @@
 //! Changes of the registry, each with its inverse. The registry changes in no other way.
 
+use std::collections::VecDeque;
+use std::time::Duration;
+
 use lanrage_ipc::event::Event;
 use lanrage_ipc::model::{PartyId, PeerId, RelayId};
 
-use super::bounds::member_bytes;
 use super::receipts::KeptReceipt;
 use super::tokens::Token;
-use super::{Keeper, Member, Party, Presence, Registry, Relay};
+use super::{Keeper, Member, Party, Registry, Relay};
 use crate::core::command::{ConnectionId, Outcome};
 use crate::core::record::{
-    ChoiceRecord, CredentialRecord, IntentRecord, Owner, PartyRecord, PinRecord, RequestKey, Seen,
-    ServerKey, TokenHash, Write,
+    ChoiceRecord, CredentialRecord, IntentRecord, MemberRecord, Owner, PartyRecord, PinRecord,
+    RequestKey, Seen, ServerKey, TokenHash, User, Write,
 };
 use crate::core::shares::Payer;
 
@@ -158,13 +160,10 @@ impl Inverse {
                 registry.set_party(&id, before);
             }
             Undo::Seq(id, before) => {
-                if let Some(party) = registry.parties.get_mut(&id) {
-                    party.record.seq = before;
-                }
+                registry.parties.with_party(&id, |party| party.record.seq = before);
             }
-            Undo::Member(party_id, peer_id, before) => {
+            Undo::Member(party_id, peer_id, mut before) => {
                 let after = registry.set_member(&party_id, &peer_id, None);
-                let mut before = before.map(|member| *member);
                 if let (Some(before), Some(after)) = (&mut before, after) {
                     before.seen = after.seen;
                     before.record.last_seen = after.record.last_seen;
@@ -210,21 +209,20 @@ impl Registry {
         if let Some(payer) = record.as_ref().and_then(payer_of) {
             self.party_payers.add(&payer, 1);
         }
-        let counted = self.parties.get(id).map_or(0, Party::copied_bytes);
-        let before = match (record, self.parties.get_mut(id)) {
-            (Some(record), Some(party)) => Some(std::mem::replace(&mut party.record, record)),
-            (Some(record), None) => {
-                let (members, pins, bytes) = Default::default();
-                self.parties.insert(id.clone(), Party { record, members, pins, bytes });
+        let before = match record {
+            None => self.parties.remove(id).map(|party| party.record),
+            Some(record) if self.parties.contains_key(id) => {
+                let replace = |party: &mut Party| std::mem::replace(&mut party.record, record);
+                self.parties.with_party(id, replace)
+            }
+            Some(record) => {
+                self.parties.insert(Party::new(record));
                 None
             }
-            (None, Some(_)) => self.parties.remove(id).map(|party| party.record),
-            (None, None) => None,
         };
         if let Some(payer) = before.as_ref().and_then(payer_of) {
             self.party_payers.remove(&payer, 1);
         }
-        self.recount(id, counted);
         before
     }
 
@@ -233,36 +231,19 @@ impl Registry {
         &mut self,
         party_id: &PartyId,
         peer_id: &PeerId,
-        member: Option<Member>,
-    ) -> Option<Member> {
-        let before = self.swap_member(party_id, peer_id, member);
-        self.index_claims(peer_id);
-        before
-    }
-
-    /// As [`Self::set_member`], without the index of claims. That index depends on the peer's
-    /// memberships.
-    fn swap_member(
-        &mut self,
-        party_id: &PartyId,
-        peer_id: &PeerId,
-        member: Option<Member>,
-    ) -> Option<Member> {
-        let party = self.parties.get_mut(party_id)?;
-        let counted = party.copied_bytes();
-        let before = party.members.remove(peer_id);
-        if let Some(before) = &before {
-            party.bytes -= member_bytes(&before.record.info);
-            self.unindex(party_id, peer_id, before);
+        member: Option<Box<Member>>,
+    ) -> Option<Box<Member>> {
+        if !self.parties.contains_key(party_id) {
+            return None;
         }
-        if let Some(member) = member {
-            self.index(party_id, peer_id, &member);
-            if let Some(party) = self.parties.get_mut(party_id) {
-                party.bytes += member_bytes(&member.record.info);
-                party.members.insert(peer_id.clone(), member);
-            }
+        let after = member.as_deref().map(Marks::of);
+        let before = self.parties.set_member(party_id, peer_id, member);
+        let marks = before.as_deref().map(Marks::of);
+        let is_other = marks.is_some() != after.is_some();
+        self.index(party_id, peer_id, marks, after);
+        if is_other {
+            self.index_claims(peer_id);
         }
-        self.recount(party_id, counted);
         before
     }
 
@@ -273,64 +254,83 @@ impl Registry {
         peer_id: &PeerId,
         work: impl FnOnce(&mut Member) -> T,
     ) -> Option<T> {
-        let mut member = self.swap_member(party_id, peer_id, None)?;
-        let result = work(&mut member);
-        self.swap_member(party_id, peer_id, Some(member));
+        let (result, before, after) = self.parties.with_member(party_id, peer_id, |member| {
+            let before = Marks::of(member);
+            let result = work(member);
+            (result, before, Marks::of(member))
+        })?;
+        self.index(party_id, peer_id, Some(before), Some(after));
         Some(result)
     }
 
-    fn index(&mut self, party_id: &PartyId, peer_id: &PeerId, member: &Member) {
-        self.memberships += 1;
-        self.signals_bytes += member.signals_bytes();
-        for (payer, bytes) in member.signals_by_payer() {
-            self.signal_payers.add(&payer, bytes);
-        }
-        if let Owner::User(user) = member.record.owner {
-            self.membership_payers.add(&Payer::User(user), 1);
-        }
-        let presence = self.peers.entry(peer_id.clone()).or_insert_with(|| Presence {
-            owner: member.record.owner.clone(),
-            parties: Default::default(),
-        });
-        presence.parties.insert(party_id.clone());
-        if let Keeper::Connection(connection) = member.keeper {
-            let kept = self.kept.get_mut(&connection).unwrap_or(&mut self.orphans);
-            kept.insert((party_id.clone(), peer_id.clone()));
-        }
-        if member.keeper.may_expire() {
-            self.silent_members.insert((member.seen, party_id.clone(), peer_id.clone()));
-        }
-        if let Some(oldest) = member.signals.front() {
-            self.waiting_signals.insert((oldest.queued, party_id.clone(), peer_id.clone()));
-        }
+    /// Replaces the record of a member, which stays in its place. Returns the previous member,
+    /// without signals; `None` if there is no such member.
+    pub(super) fn replace_member(
+        &mut self,
+        party_id: &PartyId,
+        peer_id: &PeerId,
+        record: &MemberRecord,
+        keeper: Keeper,
+        seen: Duration,
+    ) -> Option<Box<Member>> {
+        self.with_member(party_id, peer_id, |member| {
+            Box::new(Member {
+                record: std::mem::replace(&mut member.record, record.clone()),
+                keeper: std::mem::replace(&mut member.keeper, keeper),
+                seen: std::mem::replace(&mut member.seen, seen),
+                signals: VecDeque::new(),
+            })
+        })
     }
 
-    fn unindex(&mut self, party_id: &PartyId, peer_id: &PeerId, member: &Member) {
-        self.memberships -= 1;
-        self.signals_bytes -= member.signals_bytes();
-        for (payer, bytes) in member.signals_by_payer() {
-            self.signal_payers.remove(&payer, bytes);
+    /// Updates the indexes for a change of a member.
+    fn index(
+        &mut self,
+        party_id: &PartyId,
+        peer_id: &PeerId,
+        before: Option<Marks>,
+        after: Option<Marks>,
+    ) {
+        if before == after {
+            return;
         }
-        if let Owner::User(user) = member.record.owner {
-            self.membership_payers.remove(&Payer::User(user), 1);
-        }
-        if let Some(presence) = self.peers.get_mut(peer_id) {
-            presence.parties.remove(party_id);
-            if presence.parties.is_empty() {
-                self.peers.remove(peer_id);
+        let key = || (party_id.clone(), peer_id.clone());
+        if let Some(marks) = before {
+            self.memberships -= 1;
+            if let Some(user) = marks.user {
+                self.membership_payers.remove(&Payer::User(user), 1);
+            }
+            if let Keeper::Connection(connection) = marks.keeper {
+                if let Some(kept) = self.kept.get_mut(&connection) {
+                    kept.remove(&key());
+                }
+                self.orphans.remove(&key());
+            }
+            if let Some(signals) = marks.signals {
+                self.signals_bytes -= signals.bytes;
+                self.waiting_signals.remove(&(signals.oldest, party_id.clone(), peer_id.clone()));
+                for (payer, bytes) in signals.by_payer {
+                    self.signal_payers.remove(&payer, bytes);
+                }
             }
         }
-        let key = (party_id.clone(), peer_id.clone());
-        if let Keeper::Connection(connection) = member.keeper {
-            if let Some(kept) = self.kept.get_mut(&connection) {
-                kept.remove(&key);
+        if let Some(marks) = after {
+            self.memberships += 1;
+            if let Some(user) = marks.user {
+                self.membership_payers.add(&Payer::User(user), 1);
             }
-            self.orphans.remove(&key);
+            if let Keeper::Connection(connection) = marks.keeper {
+                let kept = self.kept.get_mut(&connection).unwrap_or(&mut self.orphans);
+                kept.insert(key());
+            }
+            if let Some(signals) = marks.signals {
+                self.signals_bytes += signals.bytes;
+                self.waiting_signals.insert((signals.oldest, party_id.clone(), peer_id.clone()));
+                for (payer, bytes) in signals.by_payer {
+                    self.signal_payers.add(&payer, bytes);
+                }
+            }
         }
-        if let Some(oldest) = member.signals.front() {
-            self.waiting_signals.remove(&(oldest.queued, key.0.clone(), key.1.clone()));
-        }
-        self.silent_members.remove(&(member.seen, key.0, key.1));
     }
 
     /// Sets or removes a relay, and updates its indexes. Returns the previous relay.
@@ -384,10 +384,42 @@ impl Registry {
 
     /// Updates the index of unused claims for the peer's tokens.
     pub(super) fn index_claims(&mut self, peer_id: &PeerId) {
-        let is_used = self.peers.contains_key(peer_id)
+        let is_used = self.is_in_a_party(peer_id)
             || self.relay_owners.contains_key(peer_id)
             || self.identities.holders.contains_key(peer_id);
         self.identities.index_claims(peer_id, is_used);
+    }
+}
+
+/// State of a member that the indexes depend on.
+#[derive(PartialEq, Eq)]
+struct Marks {
+    /// Local user that owns the peer.
+    user: Option<User>,
+    keeper: Keeper,
+    signals: Option<SignalMarks>,
+}
+
+/// Waiting signals of a member.
+#[derive(PartialEq, Eq)]
+struct SignalMarks {
+    oldest: Duration,
+    bytes: usize,
+    by_payer: Vec<(Payer, usize)>,
+}
+
+impl Marks {
+    fn of(member: &Member) -> Self {
+        let user = match member.record.owner {
+            Owner::User(user) => Some(user),
+            _ => None,
+        };
+        let signals = member.signals.front().map(|oldest| SignalMarks {
+            oldest: oldest.queued,
+            bytes: member.signals_bytes(),
+            by_payer: member.signals_by_payer().collect(),
+        });
+        Self { user, keeper: member.keeper, signals }
     }
 }
 

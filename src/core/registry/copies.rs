@@ -7,7 +7,7 @@ use lanrage_ipc::event::{Event, RemovalReason};
 use lanrage_ipc::model::{Keepalive, Origin, PartyId, PeerId, PeerInput};
 
 use super::transaction::Transaction;
-use super::{Keeper, Member};
+use super::{Keeper, Member, Members};
 use crate::core::addresses;
 use crate::core::reconcile::{InFlight, InFlightKind, MemberOutcome, ServerMember, ServerParty};
 use crate::core::record::{MemberRecord, Owner, PartyRecord};
@@ -38,7 +38,7 @@ impl Transaction<'_> {
         let members = self.registry.parties.get(party_id).map(|party| &party.members);
         let gone: Vec<_> = members
             .into_iter()
-            .flatten()
+            .flat_map(Members::iter)
             .filter(|(id, _)| !places.contains_key(*id))
             .map(|(id, member)| (id.clone(), member.is_ours()))
             .collect();

@@ -147,7 +147,7 @@ impl Transaction<'_> {
     /// Notes the intents to leave of all local members, as [`Self::intend_to_leave`] does.
     pub(super) fn take_leave(&mut self, party_id: &PartyId) {
         let party = self.registry.parties.get(party_id);
-        let members = party.into_iter().flat_map(|party| &party.members);
+        let members = party.into_iter().flat_map(|party| party.members.iter());
         let ours: Vec<_> =
             members.filter(|(_, member)| member.is_ours()).map(|(id, _)| id.clone()).collect();
         for peer_id in ours {

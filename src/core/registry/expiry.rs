@@ -1,5 +1,5 @@
-//! Removal of expired entries. The work is proportional to the expired entries. Each round takes an
-//! entry out of its index, so the loops end in any case.
+//! Removal of expired entries. The work is proportional to the expired entries, and to the members
+//! of their parties. Each round takes an entry out of its index, so the loops end in any case.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -33,10 +33,8 @@ impl Transaction<'_> {
 
     fn expire_members(&mut self) {
         let (timeout, now) = (self.registry.rules.peer_timeout, self.now.elapsed);
-        while let Some((seen, ..)) = self.registry.silent_members.first()
-            && due(*seen, timeout, now)
-            && let Some((_, party_id, peer_id)) = self.registry.silent_members.pop_first()
-        {
+        let expired = self.registry.parties.take_due(|seen| due(seen, timeout, now));
+        for (_, party_id, peer_id) in expired {
             self.expire_member(&party_id, &peer_id);
         }
     }

@@ -122,12 +122,12 @@ impl Transaction<'_> {
     /// Refreshes the members from elsewhere of a party that is unchanged on the server.
     pub(super) fn refresh_last_seen(&mut self, party_id: &PartyId) -> Outcome {
         let now = self.now.wall;
-        if let Some(party) = self.registry.parties.get_mut(party_id) {
+        self.registry.parties.with_party(party_id, |party| {
             let members = party.members.values_mut();
             for member in members.filter(|m| m.keeper == Keeper::Server { connected: true }) {
                 member.record.last_seen = now;
             }
-        }
+        });
         Outcome::Done
     }
 

@@ -8,7 +8,7 @@ use lanrage_ipc::model::{Keepalive, PartyId, PeerId, UtcOffset};
 use super::changes::{Effect, Ended, HoldProof};
 use super::tokens::{Token, signed};
 use super::transaction::Transaction;
-use super::{Keeper, Member, Registry};
+use super::{Keeper, Member, Party, Registry};
 use crate::core::command::{
     Command, Hold, Identity, Now, Outcome, Principal, ProvenPeer, Refusal, Revoked,
 };
@@ -33,8 +33,11 @@ impl Registry {
 
     /// Returns the wall clock offset of a peer's program, if a membership has it.
     pub(crate) fn utc_offset_of(&self, peer_id: &PeerId, now: Now) -> Option<UtcOffset> {
-        let offset = |id| self.parties.get(id)?.members.get(peer_id)?.record.utc_offset;
-        let noted = self.peers.get(peer_id)?.parties.iter().find_map(offset);
+        let memberships = self.parties.of_peer(peer_id);
+        let known = memberships.filter_map(|(party, member)| {
+            Some((&party.record.party_id, member.record.utc_offset?))
+        });
+        let noted = known.min_by_key(|(party_id, _)| *party_id).map(|(_, offset)| offset);
         self.offset_at(noted, now)
     }
 
@@ -55,8 +58,9 @@ impl Registry {
     }
 
     fn identity(&self, peer_id: &PeerId, ends: Option<Duration>, now: Now) -> Identity {
-        let parties = self.peers.get(peer_id).map(|presence| &presence.parties);
-        let parties = parties.into_iter().flatten().cloned().collect();
+        let mut parties: Vec<_> =
+            self.parties.of_peer(peer_id).map(|(party, _)| party.record.party_id.clone()).collect();
+        parties.sort_unstable();
         let utc_offset = self.utc_offset_of(peer_id, now);
         let expires_at = ends.map(|ends| now.wall_at(ends));
         Identity { peer_id: peer_id.clone(), expires_at, utc_offset, parties }
@@ -69,14 +73,23 @@ impl Registry {
 
     /// True while a peer is in a party.
     pub(crate) fn is_in_a_party(&self, peer_id: &PeerId) -> bool {
-        self.peers.contains_key(peer_id)
+        self.parties.of_peer(peer_id).next().is_some()
+    }
+
+    /// Returns the parties of a peer, by id.
+    fn parties_of(&self, peer_id: &PeerId) -> Vec<PartyId> {
+        let parties = self.parties.of_peer(peer_id).map(|(party, _)| &party.record.party_id);
+        let mut parties: Vec<_> = parties.cloned().collect();
+        parties.sort_unstable();
+        parties
     }
 
     /// Returns the owner of a peer id. A membership, a live token, a relay or a holding connection
     /// gives it an owner.
     pub(super) fn owner_of(&self, peer_id: &PeerId, now: Now) -> Option<Owner> {
-        if let Some(presence) = self.peers.get(peer_id) {
-            return Some(presence.owner.clone());
+        // A peer has one owner in all its parties.
+        if let Some((_, member)) = self.parties.of_peer(peer_id).next() {
+            return Some(member.record.owner.clone());
         }
         if let Some(owner) = self.outbox.owner_of(peer_id) {
             return Some(Owner::User(owner));
@@ -167,10 +180,10 @@ impl Transaction<'_> {
     /// True at the address from which the peer entered the party, or any of its parties. An unknown
     /// address does not match. A peer without parties matches: there is nothing to refresh.
     fn is_home(&self, peer_id: &PeerId, party_id: Option<&PartyId>) -> bool {
-        let presence = self.registry.peers.get(peer_id);
-        let parties = presence.into_iter().flat_map(|presence| &presence.parties);
-        let parties = parties.filter(|id| party_id.is_none_or(|party_id| party_id == *id));
-        let members = parties.filter_map(|id| self.member(id, peer_id).ok());
+        let memberships = self.registry.parties.of_peer(peer_id);
+        let is_meant =
+            |party: &Party| party_id.is_none_or(|party_id| *party_id == party.record.party_id);
+        let members = memberships.filter(|(party, _)| is_meant(party)).map(|(_, member)| member);
         let mut members = members.map(|member| self.entered_here(&member.record)).peekable();
         members.peek().is_none() || members.any(|is_here| is_here)
     }
@@ -315,8 +328,7 @@ impl Transaction<'_> {
     /// where `may_take` allows it.
     fn become_keeper(&mut self, peer_id: &PeerId, may_take: impl Fn(&Member) -> bool) {
         let keeper = self.keeper(Keepalive::Connection);
-        let parties = self.registry.peers.get(peer_id).map(|presence| presence.parties.clone());
-        for party_id in parties.unwrap_or_default() {
+        for party_id in self.registry.parties_of(peer_id) {
             let Ok(member) = self.member(&party_id, peer_id) else { continue };
             let silent = member.keeper == Keeper::Nothing;
             let takes = member.keeper != keeper && may_take(member);
@@ -372,8 +384,7 @@ impl Transaction<'_> {
     pub(super) fn release(&mut self, peer_id: &PeerId) -> Revoked {
         use RemovalReason::{HostLeft, Removed};
         let revoked = self.revoke(peer_id, None);
-        let presence = self.registry.peers.get(peer_id);
-        let parties = presence.map(|presence| presence.parties.clone()).unwrap_or_default();
+        let parties = self.registry.parties_of(peer_id);
         for party_id in &parties {
             if self.party(party_id).is_ok_and(|party| party.record.host_id == *peer_id) {
                 self.remove_party(party_id, Removed, HostLeft, HostLeft);

@@ -6,10 +6,13 @@ mod copies;
 mod deferred;
 mod expiry;
 mod following;
+mod hash_index;
 mod identities;
 mod import;
+mod members;
 mod offsets;
 mod outbox;
+mod parties;
 mod party;
 mod pins;
 mod queries;
@@ -20,6 +23,7 @@ mod room;
 mod signal;
 #[cfg(test)]
 mod tests;
+mod token_table;
 mod tokens;
 mod transaction;
 mod upstream;
@@ -41,28 +45,26 @@ use super::record::{
 use super::request::Idempotency;
 use super::rules::Rules;
 use super::shares::{Payer, Tally};
+use members::Members;
 use outbox::PendingIntents;
+use parties::Parties;
 use receipts::{KeptReceipt, Receipts};
 use tokens::{Identities, Token};
 use transaction::Transaction;
 
-/// State of all parties and relays. Only `set_party`, `set_member` and `set_relay` update its
-/// indexes.
+/// State of all parties and relays. Only `set_party`, `set_member`, `with_member` and `set_relay`
+/// update its indexes.
 #[derive(Debug)]
 #[cfg_attr(test, derive(Clone, PartialEq))]
 pub(crate) struct Registry {
     rules: Rules,
     epoch: Epoch,
-    parties: BTreeMap<PartyId, Party>,
+    parties: Parties,
     relays: BTreeMap<RelayId, Relay>,
-    /// Owner and parties of each peer.
-    peers: HashMap<PeerId, Presence>,
     /// Members that each open connection keeps alive.
     kept: HashMap<ConnectionId, BTreeSet<(PartyId, PeerId)>>,
     /// Members whose connection has closed, where the resulting change was undone.
     orphans: BTreeSet<(PartyId, PeerId)>,
-    /// Members that nothing keeps alive, by last sign of life.
-    silent_members: BTreeSet<(Duration, PartyId, PeerId)>,
     /// Number of relays, by peer.
     relay_owners: HashMap<PeerId, usize>,
     /// Relays, by last sign of life.
@@ -89,19 +91,36 @@ pub(crate) struct Registry {
     signal_payers: Tally,
     /// Bytes of all waiting signals, with their envelopes.
     signals_bytes: usize,
-    /// Bytes of the copies of a control server's parties.
-    copies_bytes: usize,
 }
 
 #[derive(Debug)]
-#[cfg_attr(test, derive(Clone, PartialEq))]
+#[cfg_attr(test, derive(Clone))]
 struct Party {
     record: PartyRecord,
-    members: BTreeMap<PeerId, Member>,
+    members: Members,
     /// Pinned keys of members and former members from other machines.
     pins: BTreeMap<PeerId, PinRecord>,
     /// Memory of the members and pins, in bytes.
     bytes: usize,
+    /// Lower bound of the last signs of life of the members that may expire. Signs of life leave it
+    /// unchanged, so that they change no index; the expiry looks at the party and corrects it.
+    looked_at: Option<Duration>,
+}
+
+impl Party {
+    /// Returns a party without members.
+    fn new(record: PartyRecord) -> Self {
+        let (members, pins, bytes, looked_at) = Default::default();
+        Self { record, members, pins, bytes, looked_at }
+    }
+}
+
+#[cfg(test)]
+impl PartialEq for Party {
+    fn eq(&self, other: &Self) -> bool {
+        let parts = |party: &Self| (party.record.clone(), party.pins.clone(), party.bytes);
+        parts(self) == parts(other) && self.members == other.members
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -136,11 +155,16 @@ struct Relay {
     payer: Option<Payer>,
 }
 
-#[derive(Debug)]
-#[cfg_attr(test, derive(Clone, PartialEq))]
-struct Presence {
-    owner: Owner,
-    parties: BTreeSet<PartyId>,
+impl Member {
+    /// Returns a member without signals.
+    fn new(record: MemberRecord, keeper: Keeper, seen: Duration) -> Box<Self> {
+        Box::new(Self { record, keeper, seen, signals: VecDeque::new() })
+    }
+
+    /// Memory of the member as a part of a copy, in bytes.
+    fn bytes(&self) -> usize {
+        bounds::member_bytes(&self.record.info)
+    }
 }
 
 /// Keeper of a member: the source of its signs of life.
@@ -192,13 +216,11 @@ impl Registry {
         Self {
             rules,
             epoch,
-            parties: BTreeMap::new(),
+            parties: Parties::default(),
             relays: BTreeMap::new(),
             relay_owners: HashMap::new(),
-            peers: HashMap::new(),
             kept: HashMap::new(),
             orphans: BTreeSet::new(),
-            silent_members: BTreeSet::new(),
             silent_relays: BTreeSet::new(),
             waiting_signals: BTreeSet::new(),
             identities: Identities::default(),
@@ -213,82 +235,94 @@ impl Registry {
             relay_payers: Tally::default(),
             signal_payers: Tally::default(),
             signals_bytes: 0,
-            copies_bytes: 0,
         }
+    }
+
+    /// Makes room for that many parties, memberships and tokens to restore.
+    pub(crate) fn reserve(&mut self, parties: usize, memberships: usize, tokens: usize) {
+        self.parties.reserve(parties, memberships);
+        self.identities.tokens.reserve(tokens);
     }
 
     /// Loads the stored rows. All entries count as seen at `now`: the time while the program was
     /// down says nothing about them.
+    #[cfg(test)]
     pub(crate) fn restore(&mut self, rows: impl IntoIterator<Item = Write>, now: Now) {
-        for row in rows {
-            match row {
-                Write::PutParty(record) => {
-                    self.set_party(&record.party_id.clone(), Some(record));
-                }
-                Write::PutMember(party_id, record) => {
-                    let party = self.parties.get(&party_id);
-                    let origin = party.map(|party| party.record.origin);
-                    let keeper = Keeper::after_restart(&record, origin);
-                    let peer_id = record.info.peer_id.clone();
-                    let member =
-                        Member { record, keeper, seen: now.elapsed, signals: VecDeque::new() };
-                    self.set_member(&party_id, &peer_id, Some(member));
-                }
-                Write::PutRelay(record) => {
-                    let relay_id = record.relay.relay_id.clone();
-                    self.set_relay(
-                        &relay_id,
-                        Some(Relay { record, seen: now.elapsed, payer: None }),
-                    );
-                }
-                Write::DeleteParty(id) => {
-                    self.set_party(&id, None);
-                }
-                Write::DeleteMember(party_id, peer_id) => {
-                    self.set_member(&party_id, &peer_id, None);
-                }
-                Write::DeleteRelay(id) => {
-                    self.set_relay(&id, None);
-                }
-                Write::PutToken(record) => {
-                    let token = Token::restored(record, now);
-                    self.set_token(&token.record.hash.clone(), Some(token));
-                }
-                Write::DeleteToken(hash) => {
-                    self.set_token(&hash, None);
-                }
-                Write::PutReceipt(record) => {
-                    let key = (record.peer_id.clone(), record.key.clone());
-                    let payer = self.payer_of_peer(&record.peer_id);
-                    self.receipts.set(&key, Some(KeptReceipt::new(record, payer, now)));
-                }
-                Write::DeleteReceipt(peer_id, key) => {
-                    self.receipts.set(&(peer_id, key), None);
-                }
-                Write::PutIntent(record) => {
-                    let key = (record.party_id.clone(), record.peer_id.clone());
-                    self.outbox.set_intent(&key, Some(record));
-                }
-                Write::DeleteIntent(party_id, peer_id) => {
-                    self.outbox.set_intent(&(party_id, peer_id), None);
-                }
-                Write::PutCredential(record) => {
-                    let key = (record.server.clone(), record.peer_id.clone());
-                    self.outbox.set_credential(&key, Some(record));
-                }
-                Write::DeleteCredential(server, peer_id) => {
-                    self.outbox.set_credential(&(server, peer_id), None);
-                }
-                Write::PutPin(pin) => {
-                    let (party_id, peer_id) = (pin.party_id.clone(), pin.peer_id.clone());
-                    self.set_pin(&party_id, &peer_id, Some(pin));
-                }
-                Write::DeletePin(party_id, peer_id) => {
-                    self.set_pin(&party_id, &peer_id, None);
-                }
-                Write::PutChoice(choice) => self.outbox.choice = choice,
-                Write::DeleteChoice => self.outbox.choice = ChoiceRecord::default(),
+        rows.into_iter().for_each(|row| self.restore_row(row, now));
+        self.end_restore();
+    }
+
+    /// Ends the restoring of rows.
+    pub(crate) fn end_restore(&mut self) {
+        self.parties.spread_looks(self.rules.peer_timeout);
+    }
+
+    /// Loads a stored row. Its entry counts as seen at `now`: the time while the program was down
+    /// says nothing about it. [`Registry::end_restore`] follows the last row.
+    pub(crate) fn restore_row(&mut self, row: Write, now: Now) {
+        match row {
+            Write::PutParty(record) => {
+                self.set_party(&record.party_id.clone(), Some(record));
             }
+            Write::PutMember(party_id, record) => {
+                let party = self.parties.get(&party_id);
+                let origin = party.map(|party| party.record.origin);
+                let keeper = Keeper::after_restart(&record, origin);
+                let peer_id = record.info.peer_id.clone();
+                let member = Member::new(record, keeper, now.elapsed);
+                self.set_member(&party_id, &peer_id, Some(member));
+            }
+            Write::PutRelay(record) => {
+                let relay_id = record.relay.relay_id.clone();
+                self.set_relay(&relay_id, Some(Relay { record, seen: now.elapsed, payer: None }));
+            }
+            Write::DeleteParty(id) => {
+                self.set_party(&id, None);
+            }
+            Write::DeleteMember(party_id, peer_id) => {
+                self.set_member(&party_id, &peer_id, None);
+            }
+            Write::DeleteRelay(id) => {
+                self.set_relay(&id, None);
+            }
+            Write::PutToken(record) => {
+                let token = Token::restored(record, now);
+                self.set_token(&token.record.hash.clone(), Some(token));
+            }
+            Write::DeleteToken(hash) => {
+                self.set_token(&hash, None);
+            }
+            Write::PutReceipt(record) => {
+                let key = (record.peer_id.clone(), record.key.clone());
+                let payer = self.payer_of_peer(&record.peer_id);
+                self.receipts.set(&key, Some(KeptReceipt::new(record, payer, now)));
+            }
+            Write::DeleteReceipt(peer_id, key) => {
+                self.receipts.set(&(peer_id, key), None);
+            }
+            Write::PutIntent(record) => {
+                let key = (record.party_id.clone(), record.peer_id.clone());
+                self.outbox.set_intent(&key, Some(record));
+            }
+            Write::DeleteIntent(party_id, peer_id) => {
+                self.outbox.set_intent(&(party_id, peer_id), None);
+            }
+            Write::PutCredential(record) => {
+                let key = (record.server.clone(), record.peer_id.clone());
+                self.outbox.set_credential(&key, Some(record));
+            }
+            Write::DeleteCredential(server, peer_id) => {
+                self.outbox.set_credential(&(server, peer_id), None);
+            }
+            Write::PutPin(pin) => {
+                let (party_id, peer_id) = (pin.party_id.clone(), pin.peer_id.clone());
+                self.set_pin(&party_id, &peer_id, Some(pin));
+            }
+            Write::DeletePin(party_id, peer_id) => {
+                self.set_pin(&party_id, &peer_id, None);
+            }
+            Write::PutChoice(choice) => self.outbox.choice = choice,
+            Write::DeleteChoice => self.outbox.choice = ChoiceRecord::default(),
         }
     }
 

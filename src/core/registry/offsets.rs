@@ -31,8 +31,8 @@ impl Transaction<'_> {
         self.registry.clock.follow(minutes);
         self.effect = Some(Effect::ClockFollowed { minutes });
         let mut noted = Vec::new();
-        for (party_id, party) in &self.registry.parties {
-            for (peer_id, member) in &party.members {
+        for (party_id, party) in self.registry.parties.iter() {
+            for (peer_id, member) in party.members.iter() {
                 if let Some(offset) = member.record.utc_offset {
                     noted.push((party_id.clone(), peer_id.clone(), offset));
                 }

@@ -7,7 +7,7 @@ use lanrage_ipc::event::Event;
 use lanrage_ipc::model::{Name, Origin, PartyId, PeerId, Sync};
 
 use super::transaction::Transaction;
-use super::{Member, Registry};
+use super::{Member, Party, Registry};
 use crate::core::command::{Membership, Refusal, Upstream, UpstreamPart};
 use crate::core::record::{
     ChoiceRecord, CredentialRecord, IntentRecord, OpKind, Owner, RequestKey, ServerKey, User,
@@ -179,12 +179,13 @@ impl Registry {
     }
 
     fn memberships_of(&self, peer_id: &PeerId) -> Vec<Membership> {
-        let parties = self.peers.get(peer_id).map(|presence| &presence.parties);
-        let there = parties.into_iter().flatten().filter(|party_id| self.is_upstream(party_id));
-        let member = |party_id: &PartyId| {
-            membership(party_id, peer_id, self.parties.get(party_id)?.members.get(peer_id)?)
-        };
-        there.filter_map(member).collect()
+        let parties = self.parties.of_peer(peer_id);
+        let there = parties.filter(|(party, _)| self.is_upstream(&party.record.party_id));
+        let membership =
+            |(party, member): (&Party, _)| membership(&party.record.party_id, peer_id, member);
+        let mut memberships: Vec<_> = there.filter_map(membership).collect();
+        memberships.sort_by(|a, b| a.party_id.cmp(&b.party_id));
+        memberships
     }
 
     /// True for a party on the server, or one that is to move there.

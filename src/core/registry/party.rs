@@ -188,12 +188,10 @@ impl Transaction<'_> {
 
     pub(super) fn may_enter_another(&self, peer_id: &PeerId) -> Result<(), Refusal> {
         let limit = self.registry.rules.parties_per_peer;
-        match self.registry.peers.get(peer_id) {
-            Some(presence) if presence.parties.len() >= limit => {
-                Err(Refusal::TooManyParties { peer_id: peer_id.clone(), limit })
-            }
-            _ => self.room_for_membership(),
+        if self.registry.parties.of_peer(peer_id).count() >= limit {
+            return Err(Refusal::TooManyParties { peer_id: peer_id.clone(), limit });
         }
+        self.room_for_membership()
     }
 
     pub(super) fn new_record(&self, entrant: Entrant, virtual_ip: Ipv4Addr) -> MemberRecord {

@@ -44,18 +44,18 @@ impl Registry {
         peer_id: &PeerId,
         pin: Option<PinRecord>,
     ) -> Option<PinRecord> {
-        let party = self.parties.get_mut(party_id)?;
-        let counted = party.copied_bytes();
-        let before = match pin {
-            Some(pin) => {
-                party.bytes += super::bounds::pin_bytes(&pin);
-                party.pins.insert(peer_id.clone(), pin)
-            }
-            None => party.pins.remove(peer_id),
+        let set = |party: &mut Party| {
+            let before = match pin {
+                Some(pin) => {
+                    party.bytes += super::bounds::pin_bytes(&pin);
+                    party.pins.insert(peer_id.clone(), pin)
+                }
+                None => party.pins.remove(peer_id),
+            };
+            party.bytes -= before.as_ref().map_or(0, super::bounds::pin_bytes);
+            before
         };
-        party.bytes -= before.as_ref().map_or(0, super::bounds::pin_bytes);
-        self.recount(party_id, counted);
-        before
+        self.parties.with_party(party_id, set)?
     }
 }
 

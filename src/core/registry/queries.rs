@@ -1,7 +1,6 @@
 //! Queries of the registry.
 
 use std::collections::BTreeMap;
-use std::ops::Bound;
 
 use lanrage_ipc::model::{self, Name, PartyId, Peer, PeerId, PeerInput};
 
@@ -62,11 +61,10 @@ impl Registry {
         after: Option<&str>,
         now: Now,
     ) -> impl Iterator<Item = model::Party> + 'a {
-        let range = match &filter.party_id {
-            Some(id) => (Bound::Included(id.as_str()), Bound::Included(id.as_str())),
-            None => (after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded),
-        };
-        self.parties.range::<str, _>(range).map(move |(_, party)| self.show(party, now))
+        let one = filter.party_id.as_ref().and_then(|id| self.parties.get(id));
+        let all = filter.party_id.is_none().then(|| self.parties.after(after));
+        let parties = one.into_iter().chain(all.into_iter().flatten());
+        parties.map(move |party| self.show(party, now))
     }
 
     /// Returns the first parties after `after`, and true if there are more. At most `limit`, and at
@@ -78,8 +76,7 @@ impl Registry {
         room: usize,
         now: Now,
     ) -> (Vec<model::Party>, bool) {
-        let range = (after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
-        let mut parties = self.parties.range::<str, _>(range).map(|(_, party)| party).peekable();
+        let mut parties = self.parties.after(after).peekable();
         let (mut page, mut used) = (Vec::new(), 0);
         while let Some(party) = parties.peek() {
             used += least_bytes(1, party.members.len());

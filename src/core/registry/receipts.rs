@@ -114,11 +114,12 @@ impl Registry {
     /// Returns the payer of a peer's receipts from before the start: the address of its latest
     /// token, or the address from which it entered a party.
     pub(super) fn payer_of_peer(&self, peer_id: &PeerId) -> Option<Payer> {
-        let tokens = self.identities.of_peer.get(peer_id);
-        let token = tokens.and_then(|tokens| self.identities.tokens.get(&tokens.last()?.1));
+        let tokens = self.identities.tokens.of_peer(peer_id);
+        let token = tokens.max_by_key(|token| (token.issued, token.record.hash));
         let entered = || {
-            let party_id = self.peers.get(peer_id)?.parties.first()?;
-            self.parties.get(party_id)?.members.get(peer_id)?.record.address
+            let parties = self.parties.of_peer(peer_id);
+            let first = parties.min_by_key(|(party, _)| &party.record.party_id);
+            first.and_then(|(_, member)| member.record.address)
         };
         let address = token.and_then(|token| token.record.address).or_else(entered);
         address.map(Payer::Address)

@@ -7,6 +7,7 @@ use jiff::SignedDuration;
 use lanrage_ipc::model::PeerId;
 
 use super::changes::{Effect, HoldProof};
+use super::token_table::TokenTable;
 use crate::core::command::{ConnectionId, Now};
 use crate::core::record::{ClaimHash, TokenHash, TokenRecord};
 use crate::core::shares::{Payer, Tally};
@@ -71,10 +72,7 @@ pub(super) fn signed(time: Duration) -> SignedDuration {
 #[derive(Debug, Default)]
 #[cfg_attr(test, derive(Clone, PartialEq))]
 pub(super) struct Identities {
-    pub(super) tokens: HashMap<TokenHash, Token>,
-    /// Tokens by peer, oldest first.
-    pub(super) of_peer: HashMap<PeerId, BTreeSet<(SignedDuration, TokenHash)>>,
-    pub(super) expiring: BTreeSet<(Duration, TokenHash)>,
+    pub(super) tokens: TokenTable,
     pub(super) holders: HashMap<PeerId, BTreeMap<ConnectionId, HoldProof>>,
     pub(super) held: HashMap<ConnectionId, BTreeSet<PeerId>>,
     /// Open connections whose hold of a peer ended when its tokens were revoked.
@@ -140,28 +138,19 @@ impl Identities {
     pub(super) fn set(&mut self, hash: &TokenHash, token: Option<Token>) -> Option<Token> {
         let before = self.tokens.remove(hash);
         if let Some(before) = &before {
-            let peer_id = &before.record.peer_id;
-            self.expiring.remove(&(before.ends, *hash));
             self.unused.remove(before);
             if let Some(payer) = before.payer() {
                 self.payers.remove(&payer, 1);
             }
-            if let Some(tokens) = self.of_peer.get_mut(peer_id) {
-                tokens.remove(&(before.issued, *hash));
-            }
         }
         if let Some(token) = token {
-            self.expiring.insert((token.ends, *hash));
             if let Some(payer) = token.payer() {
                 self.payers.add(&payer, 1);
             }
-            let tokens = self.of_peer.entry(token.record.peer_id.clone()).or_default();
-            tokens.insert((token.issued, *hash));
-            self.tokens.insert(*hash, token);
+            self.tokens.insert(token);
         } else if let Some(Token { record: TokenRecord { peer_id, .. }, .. }) = &before
-            && self.of_peer.get(peer_id).is_some_and(BTreeSet::is_empty)
+            && !self.tokens.has_peer(peer_id)
         {
-            self.of_peer.remove(peer_id);
             self.taken_alone.remove(peer_id);
         }
         before
@@ -170,10 +159,8 @@ impl Identities {
     /// Counts a peer's tokens as unused claims unless one was shown, or the peer is in use
     /// elsewhere.
     pub(super) fn index_claims(&mut self, peer_id: &PeerId, is_used: bool) {
-        let tokens = self.of_peer.get(peer_id).into_iter().flatten();
-        let tokens: Vec<_> = tokens.filter_map(|(_, hash)| self.tokens.get(hash)).collect();
-        let is_used = is_used || tokens.iter().any(|token| token.shown.is_some());
-        for token in tokens {
+        let is_used = is_used || self.tokens.of_peer(peer_id).any(|token| token.shown.is_some());
+        for token in self.tokens.of_peer(peer_id) {
             match is_used {
                 true => self.unused.remove(token),
                 false => self.unused.insert(token),
@@ -197,15 +184,12 @@ impl Identities {
     }
 
     pub(super) fn has_live_token(&self, peer_id: &PeerId, now: Now) -> bool {
-        let tokens = self.of_peer.get(peer_id).into_iter().flatten();
-        let mut tokens = tokens.filter_map(|(_, hash)| self.tokens.get(hash));
-        tokens.any(|token| token.is_live(now))
+        self.tokens.of_peer(peer_id).any(|token| token.is_live(now))
     }
 
     /// True if a live token of the peer was issued for this claim.
     pub(super) fn was_claimed(&self, peer_id: &PeerId, claim: &ClaimHash, now: Now) -> bool {
-        let tokens = self.of_peer.get(peer_id).into_iter().flatten();
-        let mut tokens = tokens.filter_map(|(_, hash)| self.tokens.get(hash));
+        let mut tokens = self.tokens.of_peer(peer_id);
         tokens.any(|token| token.record.claim.as_ref() == Some(claim) && token.is_live(now))
     }
 
@@ -228,7 +212,7 @@ impl Identities {
         let before = holders.insert(connection, proof);
         self.released.remove(&(connection, peer_id.clone()));
         self.held.entry(connection).or_default().insert(peer_id.clone());
-        if alone && self.of_peer.contains_key(peer_id) {
+        if alone && self.tokens.has_peer(peer_id) {
             self.taken_alone.insert(peer_id.clone(), connection);
         }
         let is_new = before != Some(proof) || self.taken_alone.get(peer_id) != taken_alone.as_ref();
@@ -339,13 +323,12 @@ impl Identities {
     }
 
     pub(super) fn all_of(&self, peer_id: &PeerId) -> Vec<TokenHash> {
-        let tokens = self.of_peer.get(peer_id).into_iter().flatten();
-        tokens.map(|(_, hash)| *hash).collect()
+        self.tokens.by_age(peer_id).into_iter().map(|token| token.record.hash).collect()
     }
 
     /// True if the peer has reached the upper bound of its tokens.
     pub(super) fn has_all_tokens(&self, peer_id: &PeerId) -> bool {
-        self.of_peer.get(peer_id).is_some_and(|all| all.len() >= TOKENS_OF_A_PEER)
+        self.tokens.of_peer(peer_id).count() >= TOKENS_OF_A_PEER
     }
 
     /// Returns the token by which an open connection holds a peer.
@@ -369,16 +352,13 @@ impl Identities {
         let is_used = |hash| {
             holders.is_some_and(|all| all.values().any(|proof| *proof == HoldProof(Some(hash))))
         };
-        let is_of_claim = |hash: &TokenHash| {
-            let token = self.tokens.get(hash);
-            claim.is_none() || token.is_some_and(|token| token.record.claim == claim)
-        };
-        let mut tokens = self.of_peer.get(peer_id)?.iter().map(|(_, hash)| *hash);
-        tokens.find(|hash| is_of_claim(hash) && !is_used(*hash))
+        let is_of_claim = |token: &&Token| claim.is_none() || token.record.claim == claim;
+        let tokens = self.tokens.by_age(peer_id).into_iter().filter(is_of_claim);
+        tokens.map(|token| token.record.hash).find(|hash| !is_used(*hash))
     }
 
     pub(super) fn first_spent(&self, grace: Duration, now: Now) -> Option<TokenHash> {
-        let (_, hash) = self.expiring.first()?;
-        self.tokens.get(hash).filter(|token| token.is_spent(grace, now)).map(|_| *hash)
+        let first = self.tokens.first_expiring().filter(|token| token.is_spent(grace, now));
+        first.map(|token| token.record.hash)
     }
 }

@@ -142,12 +142,14 @@ impl<'a> Transaction<'a> {
 
     /// Increments a party's sequence number, and returns it.
     pub(super) fn bump(&mut self, party_id: &PartyId) -> u64 {
-        let Some(party) = self.registry.parties.get_mut(party_id) else { return 0 };
-        let before = party.record.seq;
-        party.record.seq += 1;
-        let write = Write::PutParty(party.record.clone());
-        self.change(write, Undo::Seq(party_id.clone(), before));
-        before + 1
+        let bumped = self.registry.parties.with_party(party_id, |party| {
+            party.record.seq += 1;
+            party.record.clone()
+        });
+        let Some(record) = bumped else { return 0 };
+        let seq = record.seq;
+        self.change(Write::PutParty(record), Undo::Seq(party_id.clone(), seq - 1));
+        seq
     }
 
     /// Publishes a member's change, with the change of its key.
@@ -232,18 +234,18 @@ impl Transaction<'_> {
         self.change(Write::DeleteParty(id.clone()), Undo::Party(id.clone(), before));
     }
 
-    /// Sets a member, seen now. It takes over the signals of the member that it replaces.
+    /// Sets a member, seen now. A member that is replaced keeps its signals.
     pub(super) fn put_member(&mut self, party_id: &PartyId, record: MemberRecord, keeper: Keeper) {
         let peer_id = record.info.peer_id.clone();
-        let write = Write::PutMember(party_id.clone(), record.clone());
-        let mut before = self.registry.set_member(party_id, &peer_id, None);
+        let seen = self.now.elapsed;
+        let mut before = self.registry.replace_member(party_id, &peer_id, &record, keeper, seen);
         let says_else = before.as_ref().is_some_and(|before| before.record.info != record.info);
-        let signals = before.as_mut().map(|before| std::mem::take(&mut before.signals));
-        let signals = signals.unwrap_or_default();
-        let member = Member { record, keeper, seen: self.now.elapsed, signals };
-        self.registry.set_member(party_id, &peer_id, Some(member));
-        let undo = Undo::Member(party_id.clone(), peer_id.clone(), before.map(Box::new));
-        self.change(write, undo);
+        if before.is_none() {
+            let member = Member::new(record.clone(), keeper, seen);
+            before = self.registry.set_member(party_id, &peer_id, Some(member));
+        }
+        let undo = Undo::Member(party_id.clone(), peer_id.clone(), before);
+        self.change(Write::PutMember(party_id.clone(), record), undo);
         if says_else {
             self.rename_intent(party_id, &peer_id);
         }
@@ -251,7 +253,7 @@ impl Transaction<'_> {
 
     pub(super) fn delete_member(&mut self, party_id: &PartyId, peer_id: &PeerId) {
         let before = self.registry.set_member(party_id, peer_id, None);
-        let undo = Undo::Member(party_id.clone(), peer_id.clone(), before.map(Box::new));
+        let undo = Undo::Member(party_id.clone(), peer_id.clone(), before);
         self.change(Write::DeleteMember(party_id.clone(), peer_id.clone()), undo);
     }
 

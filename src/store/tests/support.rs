@@ -16,7 +16,7 @@ use crate::core::{
     PartyRecord, PinRecord, Proof, Receipt, ReceiptRecord, RelayRecord, Request, RequestKey,
     RequestKind, ServerKey, TokenHash, TokenRecord, User, Write,
 };
-use crate::store::{self, Database, Layout, OpenError, OpenOptions, Recovery, Rows, open};
+use crate::store::{self, Database, Layout, OpenError, OpenOptions, Recovery, Rows, Sizes, open};
 
 /// A directory of its own, in memory where there is a place for that: a process that is killed
 /// leaves the same there as on a disk, and what is refused by the system is refused there too.
@@ -274,8 +274,8 @@ struct Read {
 }
 
 impl Rows for Read {
-    fn begin(&mut self, epoch: &Epoch) {
-        self.rows.begin(epoch);
+    fn begin(&mut self, epoch: &Epoch, sizes: Sizes) {
+        self.rows.begin(epoch, sizes);
         self.epoch = Some(epoch.clone());
     }
 

@@ -60,7 +60,7 @@ fn copies_are_bounded_in_bytes() {
     assert_eq!(reconcile(&mut world, &crowd("two", 90), &["a"], &[]).unwrap_err(), full("two"));
     assert_eq!(reconcile(&mut world, &crowd("one", 90), &[], &[]).unwrap_err(), full("one"));
     assert_eq!(world.members("one").len(), 21, "the copy is unchanged");
-    assert!(world.registry.copies_bytes <= limit);
+    assert!(world.registry.parties.copies_bytes() <= limit);
     // A shrinking party is followed, however large it is.
     let rules = Rules { copies_bytes: 1000, ..world.registry.rules.clone() };
     world.registry.set_rules(rules);
@@ -155,7 +155,7 @@ fn trim_copies_drops_the_largest_copies_first() {
     trimmed.changes.iter().for_each(|change| rows.write(change.write()));
     rows.check(&restored, world.now);
     assert_eq!(restored.trim_copies(ITSELF, world.now).changes.len(), 0);
-    let bytes = restored.copies_bytes;
+    let bytes = restored.parties.copies_bytes();
     let rules = Rules { copies_bytes: bytes - 1, ..restored.rules.clone() };
     restored.set_rules(rules);
     restored.trim_copies(ITSELF, world.now);

@@ -158,7 +158,7 @@ fn receipts_of_earlier_versions_match_by_kind_and_party() {
     first(&mut world, host(), "k", update("lan", moved("host")));
     let record = world.registry.receipts.records.values().next().unwrap().record.clone();
     let old = ReceiptRecord { request: None, ..record };
-    world.registry.restore([Write::PutReceipt(old)], world.now);
+    world.registry.restore(vec![Write::PutReceipt(old)], world.now);
     again(&mut world, host(), "k", update("lan", peer("host")));
     first(&mut world, host(), "k", leave("lan", "host"));
 }

@@ -10,7 +10,7 @@ use super::super::outbox::PendingIntents;
 use super::super::receipts::Receipts;
 use super::super::signal::ENVELOPE;
 use super::super::tokens::{Identities, Token};
-use super::super::{Keeper, Member, Presence, Registry};
+use super::super::{Keeper, Member, Registry};
 use crate::core::addresses;
 use crate::core::shares::{Payer, Tally};
 use crate::core::{
@@ -21,23 +21,13 @@ use crate::core::{
 /// Checks that every index agrees with the records.
 #[track_caller]
 pub(super) fn check_indexes(registry: &Registry) {
-    let mut peers: HashMap<PeerId, Presence> = HashMap::new();
     let mut kept: HashMap<_, BTreeSet<_>> = HashMap::new();
-    let (mut orphans, mut silent, mut waiting) =
-        (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    let (mut orphans, mut waiting) = (BTreeSet::new(), BTreeSet::new());
     let mut memberships = 0;
-    for (party_id, party) in &registry.parties {
-        assert_eq!(*party_id, party.record.party_id);
-        for (peer_id, member) in &party.members {
-            assert_eq!(*peer_id, member.record.info.peer_id);
+    registry.parties.check();
+    for (party_id, party) in registry.parties.iter() {
+        for (peer_id, member) in party.members.iter() {
             memberships += 1;
-            let owner = member.record.owner.clone();
-            let parties = BTreeSet::new();
-            let presence = peers
-                .entry(peer_id.clone())
-                .or_insert_with(|| Presence { owner: owner.clone(), parties });
-            assert_eq!(presence.owner, owner, "{peer_id} has two owners");
-            presence.parties.insert(party_id.clone());
             let key = (party_id.clone(), peer_id.clone());
             match member.keeper {
                 Keeper::Connection(id) if registry.kept.contains_key(&id) => {
@@ -46,10 +36,7 @@ pub(super) fn check_indexes(registry: &Registry) {
                 Keeper::Connection(_) => {
                     orphans.insert(key);
                 }
-                Keeper::Daemon | Keeper::Server { .. } => {}
-                Keeper::Heartbeats | Keeper::Nothing => {
-                    silent.insert((member.seen, key.0, key.1));
-                }
+                Keeper::Daemon | Keeper::Server { .. } | Keeper::Heartbeats | Keeper::Nothing => {}
             }
             if let Some(oldest) = member.signals.iter().map(|signal| signal.queued).min() {
                 waiting.insert((oldest, party_id.clone(), peer_id.clone()));
@@ -66,15 +53,20 @@ pub(super) fn check_indexes(registry: &Registry) {
     }
     assert_eq!(registry.relay_owners, relay_owners);
     let kept_now = registry.kept.iter().filter(|(_, members)| !members.is_empty());
-    assert_eq!(registry.peers, peers);
+    let presences = presences(registry);
+    for (peer_id, (_, parties)) in &presences {
+        let memberships = registry.parties.of_peer(peer_id).map(|(party, _)| &party.record);
+        let mut found: Vec<_> = memberships.map(|party| party.party_id.clone()).collect();
+        found.sort();
+        assert_eq!(found, parties.iter().cloned().collect::<Vec<_>>(), "{peer_id}");
+    }
     assert_eq!(kept_now.map(|(id, kept)| (*id, kept.clone())).collect::<HashMap<_, _>>(), kept);
     assert_eq!(registry.orphans, orphans);
-    assert_eq!(registry.silent_members, silent);
     assert_eq!(registry.silent_relays, silent_relays);
     assert_eq!(registry.waiting_signals, waiting);
     assert_eq!(registry.memberships, memberships);
     let mut copies_bytes = 0;
-    for (party_id, party) in &registry.parties {
+    for (party_id, party) in registry.parties.iter() {
         let members = party.members.values().map(|member| member_bytes(&member.record.info));
         let pins = party.pins.values().map(pin_bytes);
         assert_eq!(party.bytes, members.chain(pins).sum::<usize>(), "{party_id}");
@@ -83,7 +75,7 @@ pub(super) fn check_indexes(registry: &Registry) {
             assert_eq!((party_id, peer_id), (&pin.party_id, &pin.peer_id));
         }
     }
-    assert_eq!(registry.copies_bytes, copies_bytes);
+    assert_eq!(registry.parties.copies_bytes(), copies_bytes);
     let members = registry.parties.values().flat_map(|party| party.members.values());
     assert_eq!(registry.signals_bytes, members.map(Member::signals_bytes).sum::<usize>());
     check_payers(registry);
@@ -97,6 +89,22 @@ pub(super) fn check_indexes(registry: &Registry) {
             assert_eq!((party_id, peer_id), (&intent.party_id, &intent.peer_id));
         }
     }
+}
+
+/// Returns the owner and the parties of each peer.
+#[track_caller]
+pub(super) fn presences(registry: &Registry) -> BTreeMap<PeerId, (Owner, BTreeSet<PartyId>)> {
+    let mut presences = BTreeMap::<PeerId, (Owner, BTreeSet<PartyId>)>::new();
+    for (party_id, party) in registry.parties.iter() {
+        for (peer_id, member) in party.members.iter() {
+            let owner = &member.record.owner;
+            let presence = presences.entry(peer_id.clone());
+            let (known, parties) = presence.or_insert_with(|| (owner.clone(), BTreeSet::new()));
+            assert_eq!(known, owner, "{peer_id} has two owners");
+            parties.insert(party_id.clone());
+        }
+    }
+    presences
 }
 
 /// Checks that the amounts of each payer agree with the records.
@@ -147,11 +155,8 @@ fn check_identities(registry: &Registry) {
             expected.reattached_peers.entry(*connection).or_default().insert(peer_id.clone());
         }
     }
-    for (hash, token) in &identities.tokens {
-        assert_eq!(*hash, token.record.hash);
-        expected.expiring.insert((token.ends, *hash));
-        let tokens = expected.of_peer.entry(token.record.peer_id.clone()).or_default();
-        tokens.insert((token.issued, *hash));
+    identities.tokens.check();
+    for token in identities.tokens.values() {
         if let Some(address) = token.record.address {
             expected.payers.add(&Payer::Address(address), 1);
         }
@@ -159,14 +164,14 @@ fn check_identities(registry: &Registry) {
         let of_peer = |other: &&Token| other.record.peer_id == token.record.peer_id;
         let mut siblings = identities.tokens.values().filter(of_peer);
         let is_used = siblings.any(|token| token.shown.is_some())
-            || registry.peers.contains_key(peer_id)
+            || registry.is_in_a_party(peer_id)
             || identities.holders.contains_key(peer_id)
             || registry.relay_owners.contains_key(peer_id);
         if !is_used {
             expected.unused.insert(token);
         }
     }
-    let known = identities.taken_alone.keys().all(|id| identities.of_peer.contains_key(id));
+    let known = identities.taken_alone.keys().all(|id| identities.tokens.has_peer(id));
     assert!(known, "an entry without a use");
     for (peer_id, holders) in &identities.holders {
         assert!(!holders.is_empty(), "{peer_id} has no holder");
@@ -197,17 +202,16 @@ pub(super) fn check_parties(registry: &Registry) {
     assert!(registry.parties.len() <= rules.parties && registry.relays.len() <= rules.relays);
     // A peer that showed a live token may exceed the bound by one. So may each connection that uses
     // one.
-    assert!(registry.identities.of_peer.len() <= rules.tokens);
+    let peers: HashSet<_> =
+        registry.identities.tokens.values().map(|token| &token.record.peer_id).collect();
+    assert!(peers.len() <= rules.tokens);
     let in_use: usize = registry.identities.held.values().map(|held| held.len()).sum();
     assert!(registry.token_count() <= 2 * rules.tokens + in_use);
     assert!(registry.receipts.records.len() <= rules.receipts);
-    for (peer_id, presence) in &registry.peers {
-        assert!(
-            presence.parties.len() <= rules.parties_per_peer,
-            "{peer_id} is in too many parties"
-        );
+    for (peer_id, (_, parties)) in presences(registry) {
+        assert!(parties.len() <= rules.parties_per_peer, "{peer_id} is in too many parties");
     }
-    for (party_id, party) in &registry.parties {
+    for (party_id, party) in registry.parties.iter() {
         let host = party.members.get(&party.record.host_id);
         let host = host.unwrap_or_else(|| panic!("{party_id} has no host"));
         assert_eq!(
@@ -259,8 +263,8 @@ pub(super) fn durable(registry: &Registry) -> Durable {
 
 /// Returns the tokens as they are stored.
 pub(super) fn tokens(registry: &Registry) -> HashMap<TokenHash, TokenRecord> {
-    let tokens = registry.identities.tokens.iter();
-    tokens.map(|(hash, token)| (*hash, token.record.clone())).collect()
+    let tokens = registry.identities.tokens.values();
+    tokens.map(|token| (token.record.hash, token.record.clone())).collect()
 }
 
 /// Returns the receipts as they are stored.

@@ -207,7 +207,7 @@ impl Rows {
     pub(in super::super) fn check(&self, registry: &Registry, now: Now) {
         let restored = self.restore(registry.rules.clone(), registry.epoch.clone(), now);
         assert_eq!(restored.party_count(), registry.party_count());
-        for (id, party) in &registry.parties {
+        for (id, party) in registry.parties.iter() {
             assert_eq!(restored.parties[id].record, party.record);
             // The last sign of life of a member from elsewhere matters only to its server.
             let record = |member: &super::super::super::Member| match member.record.owner {

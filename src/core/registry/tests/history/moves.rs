@@ -287,7 +287,7 @@ impl Step {
         let at = |peer: usize, port| PeerInput { public_port: port, ..peer_input(peer) };
         match *self {
             Self::Enter { party, peer, keepalive } => {
-                match registry.parties.contains_key(PARTIES[party]) {
+                match registry.parties.keys().any(|id| id.as_str() == PARTIES[party]) {
                     true => Self::Join { party, peer, port: 1, keepalive },
                     false => Self::Register { party, host: peer, keepalive },
                 }

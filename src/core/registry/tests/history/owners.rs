@@ -132,7 +132,7 @@ impl Owners {
 
     /// A peer that enters its first party keeps its owner, or else gets the caller as owner.
     fn follow_members(&mut self, caller: &Caller, world: &World) {
-        let peers = &world.registry.peers;
+        let peers = state::presences(&world.registry);
         self.members.retain(|peer_id, _| peers.contains_key(peer_id));
         for peer_id in peers.keys() {
             let owner = self.owner(peer_id, world.now).unwrap_or_else(|| match &caller.principal {
@@ -169,8 +169,8 @@ impl Owners {
 
     #[track_caller]
     pub(super) fn check(&mut self, world: &mut World) {
-        let members = world.registry.peers.iter();
-        let members = members.map(|(id, presence)| (id.clone(), presence.owner.clone()));
+        let members = state::presences(&world.registry).into_iter();
+        let members = members.map(|(id, (owner, _))| (id, owner));
         assert_eq!(members.collect::<BTreeMap<_, _>>(), self.members);
         assert_eq!(world.registry.token_count(), self.tokens.len());
         for (hash, token) in &mut self.tokens {
