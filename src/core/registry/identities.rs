@@ -163,18 +163,24 @@ impl Transaction<'_> {
     /// open connection, from the address from which the peer entered. A reconnecting LANrage client
     /// is such a caller.
     fn may_keep_alive(&self, peer_id: &PeerId, party_id: Option<&PartyId>) -> Result<(), Refusal> {
-        let identities = &self.registry.identities;
-        let unprovable = !identities.holders.contains_key(peer_id)
-            && !identities.has_live_token(peer_id, self.now)
-            && self.registry.owner_of(peer_id, self.now) == Some(Owner::Peer(peer_id.clone()));
         match &self.caller.principal {
             Principal::Peers(own)
-                if own.is_empty() && unprovable && self.is_home(peer_id, party_id) =>
+                if own.is_empty()
+                    && self.is_unprovable(peer_id)
+                    && self.is_home(peer_id, party_id) =>
             {
                 Ok(())
             }
             _ => self.may_act_for(peer_id),
         }
+    }
+
+    /// True for a peer without another owner for which no proof exists.
+    fn is_unprovable(&self, peer_id: &PeerId) -> bool {
+        let identities = &self.registry.identities;
+        !identities.holders.contains_key(peer_id)
+            && !identities.has_live_token(peer_id, self.now)
+            && self.registry.owner_of(peer_id, self.now) == Some(Owner::Peer(peer_id.clone()))
     }
 
     /// True at the address from which the peer entered the party, or any of its parties. An unknown
