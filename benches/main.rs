@@ -1,5 +1,6 @@
 //! Figures of the daemon and the control server, each beside its limit: what the bare system does in the same run, asked
-//! by the same client. Nothing here passes or fails. `cargo bench -- socket` runs a part of it.
+//! by the same client. Nothing here passes or fails. `cargo bench --bench main -- socket` runs a part
+//! of it, and `--save` keeps the figures in `benches/RESULTS.md`.
 #![expect(clippy::print_stdout, reason = "it is what it is for")]
 
 #[cfg(unix)]

@@ -201,46 +201,10 @@ impl Timing {
             > + 'static,
         B: MessageBody + 'static,
     {
-        apply_fn_factory(self.h1(app, accepted), |(io, peer): (Connection<IO>, _), h1: &_| {
-            let upgrade = io.upgrade().clone();
-            // Boxed, so that its memory is free after an upgrade.
-            let http = Box::pin(h1.call((io, peer)));
-            async move {
-                let ended = http.await;
-                let Some(task) = upgrade.take() else { return ended };
-                task.await;
-                Ok(())
-            }
-        })
-    }
-
-    /// Builds the HTTP/1 service of the connections.
-    fn h1<IO, T, B>(
-        &self,
-        app: App<T>,
-        accepted: fn(&IO) -> &Accepted,
-    ) -> impl ServiceFactory<
-        (Connection<IO>, Option<SocketAddr>),
-        Config = (),
-        Response = (),
-        Error = DispatchError,
-        InitError = (),
-    > + use<IO, T, B>
-    where
-        IO: AsyncRead + AsyncWrite + Release + Unpin + 'static,
-        T: ServiceFactory<
-                ServiceRequest,
-                Config = (),
-                Response = ServiceResponse<B>,
-                Error = Error,
-                InitError = (),
-            > + 'static,
-        B: MessageBody + 'static,
-    {
         let stop = self.stop.clone();
         let app = map_config(app, |()| AppConfig::default())
             .map_err(|error: Error| error.error_response());
-        HttpService::build()
+        let h1 = HttpService::build()
             .graceful_shutdown_signal(move || {
                 let stop = stop.clone();
                 async move { stop.notified().await }
@@ -254,6 +218,17 @@ impl Timing {
                 }
                 extensions.insert(io.upgrade().clone());
             })
-            .h1(app)
+            .h1(app);
+        apply_fn_factory(h1, |(io, peer): (Connection<IO>, _), h1: &_| {
+            let upgrade = io.upgrade().clone();
+            // Boxed, so that its memory is free after an upgrade.
+            let http = Box::pin(h1.call((io, peer)));
+            async move {
+                let ended = http.await;
+                let Some(task) = upgrade.take() else { return ended };
+                task.await;
+                Ok(())
+            }
+        })
     }
 }

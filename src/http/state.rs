@@ -81,7 +81,7 @@ pub(crate) struct HttpState {
     pub(crate) stopping: watch::Receiver<Option<String>>,
 }
 
-/// What is known of a token that a request shows.
+/// Earlier proof of a token that a request shows.
 pub(super) enum Proven {
     /// It proves that peer.
     Peer(PeerId),

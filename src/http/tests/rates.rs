@@ -80,7 +80,7 @@ async fn flood_from_an_address_leaves_its_valid_tokens_their_rate() {
     assert_eq!(looked_up.load(Ordering::Relaxed), asked);
 }
 
-/// What a token proves is looked up once, and not beyond its end.
+/// A token is looked up once, and its proof is not used beyond its end.
 #[actix::test]
 async fn token_is_looked_up_again_once_a_token_has_ended() {
     let (server, looked_up) = server(1_000);
